@@ -1,0 +1,1 @@
+"""The capacity tier on a POSIX file system."""

@@ -1,0 +1,173 @@
+"""The bucket in a folder. What is written aside lies in ``.aside/``; one rename of a whole folder makes a revision visible."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from slidekeeper.adapters.bucket.splicing import execute
+from slidekeeper.errors import Permanent, Temporary, Unavailable
+from slidekeeper.model.splice import SplicePlan
+from slidekeeper.ports.bucket import Inspect, Written
+
+ASIDE = ".aside"
+FILE_MODE = 0o640
+FOLDER_MODE = 0o750
+
+REASONS = {
+    errno.ENOSPC: "disk-full",
+    errno.EDQUOT: "quota-used-up",
+    errno.EROFS: "read-only",
+    errno.ESTALE: "stale-mount",
+    errno.ENOTCONN: "mount-lost",
+    errno.ENODEV: "mount-lost",
+    errno.EIO: "io-error",
+    errno.EACCES: "permission",
+    errno.EPERM: "permission",
+}
+"""Errors that say that the bucket, not the slide, has a problem."""
+
+
+@contextmanager
+def _bucket_errors() -> Iterator[None]:
+    """Sort the operating system's errors; their texts name paths and stay here."""
+    try:
+        yield
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, "OSError")
+        if error.errno in REASONS:
+            raise Unavailable("bucket", REASONS[error.errno], name, "Make the bucket writable; work goes on by itself") from None
+        raise Temporary("bucket-error", name) from None
+
+
+@dataclass(frozen=True, slots=True)
+class PosixBucket:
+    """Implements :class:`slidekeeper.ports.bucket.Bucket` below ``root``."""
+
+    root: Path
+    mount: bool = False
+    reserve_bytes: int = 0
+
+    def splice(self, aside: str, name: str, source: BinaryIO, plan: SplicePlan, inspect: Inspect) -> Written:
+        """Execute ``plan`` into ``aside/name``, durably."""
+        self._check_usable()
+        with _bucket_errors():
+            folder = self._make_aside(aside)
+            target = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+            try:
+                written = execute(plan, source, target, inspect)
+                os.fsync(target)
+            finally:
+                os.close(target)
+            _sync_folder(folder)
+        return written
+
+    def put(self, aside: str, name: str, data: bytes) -> None:
+        """Write a small object aside, durably."""
+        with _bucket_errors():
+            folder = self._make_aside(aside)
+            target = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+            with os.fdopen(target, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            _sync_folder(folder)
+
+    def aside_path(self, aside: str, name: str) -> Path:
+        """The path of what lies aside."""
+        return self.root / ASIDE / aside / name
+
+    def has_aside(self, aside: str) -> bool:
+        """Whether something lies aside under this name."""
+        return (self.root / ASIDE / aside).is_dir()
+
+    def publish(self, aside: str, key: str) -> None:
+        """Make all that lies aside visible as the folder ``key``; a no-op where that was done before."""
+        self._check_usable()
+        origin, target = self.root / ASIDE / aside, self.root / key
+        with _bucket_errors():
+            if not origin.is_dir() and target.is_dir():
+                _sync_folder(target.parent)
+                return
+            if target.exists():
+                raise Permanent("key-taken", "the bucket holds another object under this slide's key", "Compare journal and bucket: `slidekeeper verify`")
+            self._make_folder(target.parent)
+            os.rename(origin, target)
+            _sync_folder(target.parent)
+            _sync_folder(origin.parent)
+
+    def discard(self, aside: str) -> None:
+        """Remove what lies aside, if anything."""
+        with _bucket_errors():
+            folder = self.root / ASIDE / aside
+            if folder.is_dir():
+                shutil.rmtree(folder)
+
+    def asides(self) -> Set[str]:
+        """Names of everything that lies aside."""
+        with _bucket_errors():
+            folder = self.root / ASIDE
+            return {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+
+    def read(self, key: str) -> bytes:
+        """The bytes of a small published object."""
+        return (self.root / key).read_bytes()
+
+    def has(self, key: str) -> bool:
+        """Whether a published object or folder exists."""
+        return (self.root / key).exists()
+
+    def probe(self) -> None:
+        """Prove that the bucket can be written."""
+        self._check_usable()
+        with _bucket_errors():
+            self._make_folder(self.root / ASIDE)
+            probe = self.root / f".probe-{os.getpid()}"
+            try:
+                with probe.open("wb") as stream:
+                    stream.write(bytes(4096))
+                    stream.flush()
+                    os.fsync(stream.fileno())
+            finally:
+                probe.unlink(missing_ok=True)
+
+    def _check_usable(self) -> None:
+        """Refuse an empty mount point and a disk that is nearly full."""
+        if not self.root.is_dir():
+            raise Unavailable("bucket", "missing", "the bucket's folder is not there", "Mount or create it; work goes on by itself")
+        if self.mount and not self.root.is_mount():
+            raise Unavailable("bucket", "not-mounted", "nothing is mounted on the bucket's folder", "Mount it; work goes on by itself")
+        with _bucket_errors():
+            free = shutil.disk_usage(self.root).free
+        if free < self.reserve_bytes:
+            raise Unavailable("bucket", "disk-full", f"{free} bytes are free, {self.reserve_bytes} are reserved", "Free space; work goes on by itself")
+
+    def _make_aside(self, aside: str) -> Path:
+        folder = self.root / ASIDE / aside
+        self._make_folder(folder)
+        return folder
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder and those above it, each durably entered into its parent."""
+        if folder.is_dir():
+            return
+        self._make_folder(folder.parent)
+        try:
+            folder.mkdir(mode=FOLDER_MODE)
+        except FileExistsError:
+            return
+        _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,53 @@
+"""The catalog's tables and how they came to be, one numbered migration after the other.
+
+Tables are only ever appended to, and carry no index: the position, moved in the same transaction, is what makes projecting an
+event twice harmless, and so the cost of a pack does not grow with the catalog. What people query are the views. Times are UTC.
+"""
+
+from __future__ import annotations
+
+import duckdb
+
+MIGRATIONS = (
+    """
+    CREATE TABLE position (seq BIGINT NOT NULL);
+    INSERT INTO position VALUES (0);
+    CREATE TABLE stored_revisions (
+        number VARCHAR, revision INTEGER, pack VARCHAR, batch VARCHAR, drop_name VARCHAR, format VARCHAR, extension VARCHAR,
+        width BIGINT, height BIGINT, levels STRUCT(width BIGINT, height BIGINT, tile_width BIGINT, tile_height BIGINT)[],
+        compression VARCHAR, mpp DOUBLE, magnification DOUBLE, icc BOOLEAN, removed VARCHAR[], size BIGINT, digest VARCHAR,
+        seconds DOUBLE, anonymizer VARCHAR, key VARCHAR, stored TIMESTAMP
+    );
+    CREATE TABLE pack_history (pack VARCHAR, drop_name VARCHAR, batch VARCHAR, state VARCHAR, reason VARCHAR, seq BIGINT, time TIMESTAMP);
+    CREATE TABLE batch_history (batch VARCHAR, drop_name VARCHAR, state VARCHAR, packs BIGINT, catalogued BIGINT, seq BIGINT, time TIMESTAMP);
+    CREATE VIEW revisions AS SELECT * FROM stored_revisions ORDER BY number, revision;
+    CREATE VIEW slides AS SELECT * FROM stored_revisions QUALIFY revision = max(revision) OVER (PARTITION BY number) ORDER BY number;
+    CREATE VIEW packs AS
+        SELECT pack, max(drop_name) AS drop_name, max(batch) AS batch, arg_max(state, seq) AS state, arg_max(reason, seq) AS reason,
+               min(time) AS arrived, max(time) AS updated
+        FROM pack_history GROUP BY pack ORDER BY pack;
+    CREATE VIEW batches AS
+        SELECT batch, max(drop_name) AS drop_name, arg_max(state, seq) AS state, max(packs) AS packs, max(catalogued) AS catalogued,
+               min(time) AS opened, max(time) AS updated
+        FROM batch_history GROUP BY batch ORDER BY batch;
+    """,
+)
+
+PUBLISHED = ("slides", "revisions", "packs", "batches")
+"""The views that researchers read as Parquet."""
+
+
+def migrate(connection: duckdb.DuckDBPyConnection) -> None:
+    """Bring the schema up to this version.
+
+    Raises:
+        duckdb.Error: the file is damaged.
+        ValueError: a newer version wrote it.
+    """
+    connection.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")
+    row = connection.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()
+    version = int(row[0]) if row else 0
+    if version > len(MIGRATIONS):
+        raise ValueError("the catalog was written by a newer version")
+    for number, statements in enumerate(MIGRATIONS[version:], version + 1):
+        connection.execute(f"BEGIN; {statements} INSERT INTO schema_version VALUES ({number}); COMMIT")

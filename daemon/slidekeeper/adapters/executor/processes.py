@@ -1,0 +1,65 @@
+"""Worker processes through pebble: a worker that dies, hangs or outgrows its memory takes only its own job with it."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import TimeoutError as JobTimeout
+from typing import TypeVar
+
+from pebble import ProcessExpired, ProcessPool
+
+from slidekeeper.adapters.executor.sandbox import confine
+from slidekeeper.errors import Permanent, SlidekeeperError, Temporary
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""One job uses one core; numeric libraries would otherwise start a thread per core in every worker."""
+
+JOBS_PER_WORKER = 1000
+"""A worker is replaced after so many jobs, so that what native libraries leak does not add up."""
+
+
+class ProcessExecutor:
+    """Implements :class:`slidekeeper.ports.executor.Executor`."""
+
+    def __init__(self, workers: int, memory_megabytes: int, preload: Sequence[str]) -> None:
+        """``preload``: modules that the fork server imports once, so that all workers share their memory."""
+        os.environ.update({name: os.environ.get(name, value) for name, value in SINGLE_THREADED.items()})
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(list(preload))
+        self._pool = ProcessPool(
+            max_workers=workers, max_tasks=JOBS_PER_WORKER, initializer=confine, initargs=[memory_megabytes], context=context
+        )
+
+    async def run(self, job: Callable[[A], R], argument: A, timeout_seconds: float) -> R:
+        """Return ``job(argument)``, computed in a worker."""
+        future = self._pool.schedule(_at_the_edge, args=[job, argument], timeout=timeout_seconds)
+        try:
+            result: R = await asyncio.wrap_future(future)
+        except JobTimeout:
+            raise Temporary("worker-timeout", f"not done after {timeout_seconds:.0f} seconds") from None
+        except ProcessExpired as death:
+            raise Temporary("worker-crashed", f"exit code {death.exitcode}") from None
+        return result
+
+    async def close(self) -> None:
+        """End all workers at once."""
+        self._pool.stop()
+        await asyncio.to_thread(self._pool.join)
+
+
+def _at_the_edge(job: Callable[[A], R], argument: A) -> R:
+    """Run a job in its worker; nothing but our own errors leaves it, for a foreign error's text may name a file."""
+    try:
+        return job(argument)
+    except SlidekeeperError:
+        raise
+    except MemoryError:
+        raise Temporary("worker-memory", "the slide needs more memory than a worker may use") from None
+    except Exception as fault:
+        raise Permanent("worker-error", type(fault).__name__) from None

@@ -1,0 +1,125 @@
+"""The journal's asynchronous face: writes go to the writer thread, questions to a reader thread; the event loop never waits for a disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from slidekeeper.adapters.journal.reader import Reader
+from slidekeeper.adapters.journal.schema import open_for_reading, open_for_writing
+from slidekeeper.adapters.journal.writer import Writer
+from slidekeeper.errors import Refused
+from slidekeeper.messages.events import Event
+from slidekeeper.model.identity import BatchId, PackId
+from slidekeeper.ports.clock import Clock
+from slidekeeper.ports.journal import BatchRow, PackRow, Pending, Recorded
+from slidekeeper.workflow.states import BatchState, PackState
+
+T = TypeVar("T")
+
+
+class SqliteJournal:
+    """Implements :class:`slidekeeper.ports.journal.Journal` and :class:`slidekeeper.ports.journal.Outbox`."""
+
+    def __init__(self, reader: Reader, writer: Writer | None) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
+
+    @classmethod
+    def open(cls, path: Path, clock: Clock, outbox: bool) -> SqliteJournal:
+        """Open for the daemon; with ``outbox`` every event is also queued for publishing.
+
+        Raises:
+            Refused: the file is damaged or too new.
+        """
+        connection = open_for_writing(path)
+        return cls(Reader(open_for_reading(path)), Writer(connection, clock, outbox))
+
+    @classmethod
+    def open_read_only(cls, path: Path) -> SqliteJournal:
+        """Open beside a stopped or running daemon; makes no file.
+
+        Raises:
+            Refused: there is no journal, or it is damaged.
+        """
+        return cls(Reader(open_for_reading(path)), None)
+
+    @property
+    def trouble(self) -> str:
+        """Why commits wait at the moment (SQLite's name of the error), or an empty string."""
+        return self._writer.trouble if self._writer else ""
+
+    async def commit(self, event: Event) -> Recorded:
+        """Record one event and what follows from it."""
+        return (await self._writing().submit([event]))[0]
+
+    async def commit_all(self, events: Sequence[Event]) -> Sequence[Recorded]:
+        """Record several events, all or none."""
+        return await self._writing().submit(events)
+
+    async def pending(self, lane: str, after: int, limit: int) -> Sequence[Pending]:
+        """Commands of one lane."""
+        return await self._read(self._reader.pending, lane, after, limit)
+
+    async def events(self, after: int, limit: int, types: Iterable[str] = ()) -> Sequence[Recorded]:
+        """Events behind ``after``."""
+        return await self._read(self._reader.events, after, limit, types)
+
+    async def latest(self, limit: int, types: Iterable[str] = ()) -> Sequence[Recorded]:
+        """The newest events."""
+        return await self._read(self._reader.latest, limit, types)
+
+    async def head(self) -> int:
+        """The newest ``seq``."""
+        return await self._read(self._reader.head)
+
+    async def pack(self, pack: PackId) -> PackRow | None:
+        """One pack."""
+        return await self._read(self._reader.pack, pack)
+
+    async def packs(self, states: Iterable[PackState], after: str = "", limit: int = 1000) -> Sequence[PackRow]:
+        """Packs in any of ``states``."""
+        return await self._read(self._reader.packs, list(states), after, limit)
+
+    async def counts(self) -> Mapping[PackState, int]:
+        """Packs per state."""
+        return await self._read(self._reader.counts)
+
+    async def batch(self, batch: BatchId) -> BatchRow | None:
+        """One batch."""
+        return await self._read(self._reader.batch, batch)
+
+    async def batches(self, states: Iterable[BatchState]) -> Sequence[BatchRow]:
+        """Batches in any of ``states``."""
+        return await self._read(self._reader.batches, list(states))
+
+    async def unpublished(self, limit: int) -> Sequence[Recorded]:
+        """The oldest events of the outbox."""
+        return await self._read(self._reader.unpublished, limit)
+
+    async def published(self, seq: int) -> None:
+        """Forget outbox rows up to ``seq``."""
+        await self._writing().submit(published=seq)
+
+    async def backlog(self) -> int:
+        """Number of events in the outbox."""
+        return await self._read(self._reader.backlog)
+
+    async def close(self) -> None:
+        """Commit what was handed in, and close."""
+        if self._writer:
+            await asyncio.to_thread(self._writer.close)
+        await self._read(self._reader.close)
+        self._reading.shutdown()
+
+    def _writing(self) -> Writer:
+        if self._writer is None:
+            raise Refused("journal-read-only", "this journal was opened for reading")
+        return self._writer
+
+    async def _read(self, question: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._reading, question, *arguments)

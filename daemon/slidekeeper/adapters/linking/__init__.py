@@ -1,0 +1,1 @@
+"""The linking table in SQLite: values sealed with AES-GCM, looked up by keyed hash."""

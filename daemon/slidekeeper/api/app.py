@@ -1,0 +1,110 @@
+"""The application: routes that pass questions and orders to the front desk, and one form for every refusal (RFC 9457)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from slidekeeper import __version__
+from slidekeeper.errors import Refused
+from slidekeeper.ports.desk import Answer, Desk
+
+PROBLEM = "application/problem+json"
+UNKNOWN = frozenset({"unknown-pack", "unknown-slide"})
+
+Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many")]
+After = Annotated[str, Query(max_length=64, description="Continue behind this one")]
+
+
+class Order(BaseModel):
+    """Who gives an order."""
+
+    model_config = ConfigDict(extra="forbid")
+    by: str = Field("operator", max_length=64)
+
+
+class BatchReady(Order):
+    """The notice that a folder's scans are complete."""
+
+    folder: str = Field(max_length=4096)
+
+
+def create_app(desk: Desk) -> FastAPI:
+    """The API in front of ``desk``."""
+    app = FastAPI(title="Slidekeeper", version=__version__, docs_url=None, redoc_url=None)
+    app.add_exception_handler(Refused, _refused)
+    _add_questions(app, desk)
+    _add_orders(app, desk)
+    return app
+
+
+def _add_questions(app: FastAPI, desk: Desk) -> None:
+    @app.get("/status")
+    async def status() -> Answer:
+        return await desk.status()
+
+    @app.get("/slides")
+    async def slides(after: After = "", limit: Limit = 100, batch: After = "") -> list[Any]:
+        return list(await desk.slides(after, limit, batch))
+
+    @app.get("/slides/{number}")
+    async def slide(number: str) -> list[Any]:
+        revisions = list(await desk.slide(number))
+        if not revisions:
+            raise Refused("unknown-slide", f"there is no slide {number[:12]}", "See `slidekeeper slides list`")
+        return revisions
+
+    @app.get("/packs/{pack}")
+    async def pack(pack: str) -> Answer:
+        row = await desk.pack(pack)
+        if row is None:
+            raise Refused("unknown-pack", f"there is no pack {pack[:16]}", "See `slidekeeper quarantine list`")
+        return row
+
+    @app.get("/quarantine")
+    async def quarantine(after: After = "", limit: Limit = 100) -> list[Any]:
+        return list(await desk.quarantine(after, limit))
+
+    @app.get("/events")
+    async def events(after: int = -1, limit: Limit = 100, type: Annotated[list[str] | None, Query()] = None) -> list[Any]:  # noqa: A002
+        return list(await desk.events(after, limit, type or ()))
+
+    @app.get("/events/stream")
+    async def stream(after: int = 0) -> StreamingResponse:
+        return StreamingResponse(_server_sent(desk, after), media_type="text/event-stream")
+
+
+def _add_orders(app: FastAPI, desk: Desk) -> None:
+    @app.post("/quarantine/{pack}/retry")
+    async def retry(pack: str, order: Order) -> Answer:
+        return await desk.retry(pack, order.by)
+
+    @app.post("/quarantine/{pack}/discard")
+    async def discard(pack: str, order: Order) -> Answer:
+        return await desk.discard(pack, order.by)
+
+    @app.post("/batches/ready")
+    async def batch_ready(order: BatchReady) -> Answer:
+        return await desk.batch_ready(order.folder, order.by)
+
+
+async def _server_sent(desk: Desk, after: int) -> AsyncIterator[str]:
+    """Server-sent events; the id is the journal's sequence, so that a client can resume where it was."""
+    async for page in desk.follow(after):
+        if not page:
+            yield ": still here\n\n"
+        for event in page:
+            yield f"id: {event['sequence']}\ndata: {json.dumps(event)}\n\n"
+
+
+async def _refused(_request: Request, refused: Exception) -> JSONResponse:
+    if not isinstance(refused, Refused):
+        raise refused
+    status = 404 if refused.reason in UNKNOWN else 409
+    problem = {"title": refused.reason, "status": status, "detail": refused.detail, "remedy": refused.remedy}
+    return JSONResponse(problem, status, media_type=PROBLEM)

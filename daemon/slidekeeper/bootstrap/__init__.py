@@ -1,0 +1,1 @@
+"""The only room that knows everyone: wires ports to adapters and steps to commands."""

@@ -1,0 +1,99 @@
+"""The daemon's life: start in order, run until told to stop, stop in order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from typing import Any
+
+import structlog
+
+from slidekeeper import __version__
+from slidekeeper.adapters.drop.lease import ignore_lease_signals
+from slidekeeper.adapters.notify import Notifier
+from slidekeeper.bootstrap.assemble import Parts, assemble
+from slidekeeper.bootstrap.lock import state_lock
+from slidekeeper.engine.recovery import sweep_asides
+from slidekeeper.logs import configure_logging
+from slidekeeper.messages.events import DaemonStarted, DaemonStopped
+from slidekeeper.settings.loader import Settings
+from slidekeeper.workflow.states import UNDER_WAY
+
+log = structlog.get_logger(__name__)
+
+PULSE_SECONDS = 5.0
+
+
+def run_daemon(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        Refused: the state, a key or a permission is not as it must be; the message says how to mend it.
+    """
+    configure_logging(settings.log)
+    ignore_lease_signals()
+    with state_lock(settings.site.state):
+        asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, configure_logging, settings.log)
+    async with AsyncExitStack() as stack:
+        notifier = stack.enter_context(Notifier.from_environment())
+        parts = await assemble(settings, stack)
+        await _run(parts, notifier, stopping, settings.engine.stop_seconds)
+
+
+async def _run(parts: Parts, notifier: Notifier, stopping: asyncio.Event, stop_seconds: float) -> None:
+    await sweep_asides(parts.bucket, parts.journal)
+    async with asyncio.TaskGroup() as group:
+        service = [group.create_task(task, name=name) for name, task in _background(parts, notifier)]
+        engine = group.create_task(parts.engine.run(), name="engine")
+        watching = group.create_task(parts.intake.run(), name="intake")
+        await _announce_start(parts)
+        notifier.ready()
+        await stopping.wait()
+        notifier.stopping()
+        log.info("stopping")
+        watching.cancel()
+        await _stop_engine(parts, engine, stop_seconds)
+        await parts.publisher.publish_now()
+        await parts.engine.submit(DaemonStopped())
+        parts.api.stop()
+        for task in service:
+            if task.get_name() != "api":
+                task.cancel()
+
+
+def _background(parts: Parts, notifier: Notifier) -> list[tuple[str, Coroutine[Any, Any, None]]]:
+    interval = notifier.watchdog_seconds / 2 if notifier.watchdog_seconds else PULSE_SECONDS
+    tasks = [
+        ("api", parts.api.run()),
+        ("lag", parts.lag.run()),
+        ("pulse", parts.pulse.run(interval)),
+        ("publisher", parts.publisher.run()),
+    ]
+    return tasks + ([("relay", parts.relay.run())] if parts.relay else [])
+
+
+async def _announce_start(parts: Parts) -> None:
+    counts = await parts.journal.counts()
+    pending = sum(counts.get(state, 0) for state in UNDER_WAY)
+    await parts.engine.submit(DaemonStarted(version=__version__, pending=pending))
+    log.info("ready", version=__version__, pending=pending)
+
+
+async def _stop_engine(parts: Parts, engine: asyncio.Task[None], stop_seconds: float) -> None:
+    """Let work under way finish in time; what does not is abandoned, and done again after the next start."""
+    parts.engine.stop()
+    _, unfinished = await asyncio.wait({engine}, timeout=stop_seconds)
+    if unfinished:
+        log.warning("work abandoned", lanes=[lane.name for lane in parts.engine.lanes if lane.busy])
+        engine.cancel()
+        await asyncio.wait({engine})

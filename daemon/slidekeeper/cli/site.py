@@ -1,0 +1,92 @@
+"""``init``, ``check``, ``run`` and ``status``: the life of a site."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from slidekeeper.bootstrap.daemon import run_daemon
+from slidekeeper.bootstrap.doctor import check_site
+from slidekeeper.bootstrap.initialize import initialize_site
+from slidekeeper.cli.context import Exit, plain_errors
+from slidekeeper.cli.door import Door
+from slidekeeper.cli.render import cell, print_json, print_rows, size
+
+MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "error": "[bold red]error[/]"}
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (init, check, run, status):
+        app.command(command.__name__)(command)
+
+
+def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the site shall live.")]) -> None:
+    """Write settings, keys and folders of a new site that needs no server."""
+    with plain_errors():
+        created = initialize_site(folder)
+        console = Console(highlight=False)
+        for path in created:
+            console.print(f"created {path}", soft_wrap=True)
+        console.print(f"Start it: slidekeeper --config {folder / 'slidekeeper.toml'} run", soft_wrap=True)
+
+
+def check(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Examine settings, permissions, limits, disk and broker; say what to do."""
+    with plain_errors():
+        findings = check_site(ctx.obj.settings())
+        if as_json:
+            print_json([{"level": found.level, "topic": found.topic, "text": found.text, "remedy": found.remedy} for found in findings])
+        else:
+            console = Console(highlight=False)
+            for found in findings:
+                console.print(MARKS[found.level], f"{found.topic}: {found.text}", soft_wrap=True)
+                if found.remedy:
+                    console.print(f"   {found.remedy}", style="dim", soft_wrap=True)
+        if any(found.level == "error" for found in findings):
+            raise typer.Exit(Exit.FAILED)
+
+
+def run(ctx: typer.Context) -> None:
+    """Run the daemon in the foreground, until SIGTERM or Ctrl+C."""
+    with plain_errors():
+        run_daemon(ctx.obj.settings())
+
+
+def status(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Show counts per state, throughput, queues, disk and the newest troubles."""
+    with plain_errors():
+        answer = Door(ctx.obj.settings()).ask("/status", {}, lambda desk: desk.status())
+        if as_json:
+            print_json(answer)
+        else:
+            _print_status(answer)
+
+
+def _print_status(answer: Mapping[str, Any]) -> None:
+    console = Console(highlight=False)
+    running = "[green]running[/]" if answer["running"] else "[yellow]not running[/]"
+    console.print(f"[bold]{answer['site']}[/] {running}", f"{answer.get('slides_per_minute', 0)} slides in the last minute")
+    if answer.get("journal_trouble"):
+        console.print(f"[bold red]journal waits: {answer['journal_trouble']}[/]")
+    for place, reason in answer.get("suspended", {}).items():
+        console.print(f"[bold red]{place} is suspended: {reason}[/]")
+    packs = answer["packs"]
+    print_rows([{"state": state, "packs": count} for state, count in packs.items()], {"state": "state", "packs": "packs"}, "No packs yet.")
+    print_rows(answer.get("drops", []), _drop_columns(answer), "")
+    for name, disk in answer["disks"].items():
+        console.print(f"{name}: {size(disk['free'])} free of {size(disk['total'])}")
+    for event in answer["troubles"]:
+        data = event["data"]
+        what = " ".join(str(data[key]) for key in ("step", "reason", "detail") if data.get(key))
+        console.print(f"[yellow]{cell('time', event['time'])}[/] {event['subject']} {what}")
+
+
+def _drop_columns(answer: Mapping[str, Any]) -> Mapping[str, str]:
+    drops = answer.get("drops") or [{}]
+    return {key: key.replace("_", " ") for key in drops[0]}

@@ -1,0 +1,163 @@
+"""The front desk: answers for people and programs, made of journal and catalog, and orders that only a running daemon takes."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from slidekeeper.engine.engine import Engine
+from slidekeeper.engine.heartbeat import LagMeter
+from slidekeeper.errors import Refused, UndefinedTransition
+from slidekeeper.messages.events import AnyPackEvent, PackDiscarded, PackRetried
+from slidekeeper.messages.wire import cloud_event_mapping
+from slidekeeper.model.identity import BatchId, PackId
+from slidekeeper.ports.catalog import Catalog
+from slidekeeper.ports.desk import Answer
+from slidekeeper.ports.journal import Journal, Outbox, PackRow, Recorded
+from slidekeeper.workflow.states import PackState
+
+TROUBLES = ("pack.quarantined", "pack.stuck", "step.failed", "place.suspended", "watch.degraded")
+FOLLOW_SECONDS = 15.0
+PAGE = 500
+
+
+def pack_answer(row: PackRow) -> Answer:
+    """The JSON form of a pack's row."""
+    return {
+        "pack": row.pack,
+        "state": row.state.value,
+        "drop": row.drop,
+        "batch": row.batch,
+        "attempts": row.attempts,
+        "reason": row.reason,
+        "detail": row.detail,
+        "arrived": row.arrived.isoformat(),
+        "updated": row.updated.isoformat(),
+    }
+
+
+class ReadingDesk:
+    """Answers from journal and catalog; works beside a running daemon and without one."""
+
+    def __init__(self, journal: Journal, catalog: Catalog, site: str, disks: Mapping[str, Path]) -> None:
+        self._journal = journal
+        self._catalog = catalog
+        self._site = site
+        self._disks = disks
+
+    async def status(self) -> Answer:
+        """Counts per state, disk and the newest troubles."""
+        counts = await self._journal.counts()
+        troubles = await self._journal.latest(10, TROUBLES)
+        return {
+            "running": False,
+            "site": self._site,
+            "packs": {state.value: counts[state] for state in PackState if counts.get(state)},
+            "disks": await asyncio.to_thread(self._disk_usage),
+            "troubles": [self._event_answer(recorded) for recorded in troubles],
+        }
+
+    async def events(self, after: int, limit: int, types: Sequence[str] = ()) -> Sequence[Answer]:
+        """Events as CloudEvents; the newest ones when ``after`` is negative."""
+        found = await (self._journal.latest(limit, types) if after < 0 else self._journal.events(after, limit, types))
+        return [self._event_answer(recorded) for recorded in found]
+
+    async def slides(self, after: str, limit: int, batch: str) -> Sequence[Answer]:
+        """Newest revision of each slide, by number."""
+        return await self._catalog.slides(after, limit, batch)
+
+    async def slide(self, number: str) -> Sequence[Answer]:
+        """All revisions of a slide."""
+        return await self._catalog.slide(number)
+
+    async def quarantine(self, after: str, limit: int) -> Sequence[Answer]:
+        """Packs held for a person."""
+        return [pack_answer(row) for row in await self._journal.packs([PackState.QUARANTINED], after, limit)]
+
+    async def pack(self, pack: str) -> Answer | None:
+        """One pack in any state."""
+        row = await self._journal.pack(PackId(pack))
+        return pack_answer(row) if row else None
+
+    def _event_answer(self, recorded: Recorded) -> Answer:
+        return cloud_event_mapping(recorded.id, recorded.time, recorded.event, self._site) | {"sequence": str(recorded.seq)}
+
+    def _disk_usage(self) -> Mapping[str, Mapping[str, int]]:
+        usage = {}
+        for name, path in self._disks.items():
+            if path.is_dir():
+                total, _, free = shutil.disk_usage(path)
+                usage[name] = {"total": total, "free": free}
+        return usage
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What a running daemon can tell and do beyond journal and catalog."""
+
+    engine: Engine
+    outbox: Outbox | None
+    lag: LagMeter
+    drops: Callable[[], Sequence[Mapping[str, Any]]]
+    close_batch: Callable[[Path, str], Awaitable[BatchId]]
+
+
+class DaemonDesk(ReadingDesk):
+    """The desk of a running daemon."""
+
+    def __init__(self, journal: Journal, catalog: Catalog, site: str, disks: Mapping[str, Path], live: Live) -> None:
+        super().__init__(journal, catalog, site, disks)
+        self._live = live
+
+    async def status(self) -> Answer:
+        """Adds queues, places, drop folders, the broker's backlog and the loop's lag."""
+        engine = self._live.engine
+        return {
+            **await super().status(),
+            "running": True,
+            "journal_trouble": self._journal.trouble,
+            "suspended": dict(engine.places.suspended),
+            "lanes": {lane.name: {"busy": lane.busy, "parked": lane.parked} for lane in engine.lanes},
+            "drops": list(self._live.drops()),
+            "slides_per_minute": engine.throughput.per_minute(),
+            "unpublished": await self._live.outbox.backlog() if self._live.outbox else 0,
+            "loop_lag_seconds": {"recent": round(self._live.lag.recent, 4), "worst": round(self._live.lag.worst, 4)},
+        }
+
+    async def follow(self, after: int) -> AsyncIterator[Sequence[Answer]]:
+        """Events as they are committed; an empty portion every few seconds keeps the connection alive."""
+        while True:
+            committed = asyncio.ensure_future(self._live.engine.committed())
+            page = await self._journal.events(after, PAGE)
+            if page:
+                committed.cancel()
+                after = page[-1].seq
+            else:
+                await asyncio.wait({committed}, timeout=FOLLOW_SECONDS)
+                committed.cancel()
+            yield [self._event_answer(recorded) for recorded in page]
+
+    async def retry(self, pack: str, by: str) -> Answer:
+        """Take a pack out of quarantine."""
+        return await self._order(PackRetried(pack=PackId(pack), by=by))
+
+    async def discard(self, pack: str, by: str) -> Answer:
+        """Decide that a quarantined pack is not wanted."""
+        return await self._order(PackDiscarded(pack=PackId(pack), by=by))
+
+    async def batch_ready(self, folder: str, by: str) -> Answer:
+        """Close the open batch of a folder."""
+        return {"batch": await self._live.close_batch(Path(folder), by), "state": "closed"}
+
+    async def _order(self, event: AnyPackEvent) -> Answer:
+        if await self._journal.pack(event.pack) is None:
+            raise Refused("unknown-pack", f"there is no pack {event.pack}", "See `slidekeeper quarantine list`")
+        try:
+            await self._live.engine.submit(event)
+        except UndefinedTransition as refused:
+            raise Refused("not-in-quarantine", refused.detail, "See `slidekeeper quarantine list`") from None
+        return await self.pack(event.pack) or {}

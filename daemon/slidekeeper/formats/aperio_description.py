@@ -1,0 +1,100 @@
+"""The image description of Aperio slides: read by its grammar, written anew from what is known to be harmless.
+
+Grammar, as scanners write it::
+
+    <software>\\r\\n<geometry> <codec> Q=n[;<older software and geometry>...]|Key = Value|Key = Value...
+
+Values may hold ``=``, be empty or missing, and use a decimal comma. Source: OpenSlide, "Aperio format".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+NUMBER = re.compile(r"[+-]?\d{1,12}([.,]\d{1,12})?")
+SIZE = re.compile(r"\d{1,9}x\d{1,9}")
+CODEC = re.compile(r"(JPEG/RGB|JPEG/YCC|JPEG/YCbCr|JPEG|J2K/KDU|J2K/YUV16|J2K/RGB|LZW|RAW)( Q=\d{1,3})?")
+TILE = re.compile(r"\(\d{1,6}x\d{1,6}\)")
+SCALED = re.compile(r"-> \d{1,9}x\d{1,9}")
+
+KEPT_NUMBERS = (
+    "AppMag",
+    "MPP",
+    "StripeWidth",
+    "OriginalWidth",
+    "OriginalHeight",
+    "Originalheight",
+    "Gamma",
+    "DisplayColor",
+    "Exposure Time",
+    "Exposure Scale",
+    "Focus Offset",
+    "Filtered",
+    "CalibrationAverageRed",
+    "CalibrationAverageGreen",
+    "CalibrationAverageBlue",
+)
+"""Keys that say how pixels came about; they are kept where their value is a number."""
+
+ICC_NAMES = frozenset({"ScanScope v1", "AT2", "GT450", "GT450DX", "sRGB", "IEC 61966-2.1 Default RGB colour space - sRGB"})
+"""Names of colour profiles that name a class of scanners, not one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A description taken apart."""
+
+    header: str
+    pairs: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def parse(cls, text: bytes) -> Description:
+        """Read any description; there is no wrong one."""
+        header, *fields = text.decode("utf-8", "replace").split("|")
+        pairs = (tuple(part.strip() for part in field.partition("=")[::2]) for field in fields)
+        return cls(header, tuple((key, value) for key, value in pairs))
+
+    @property
+    def values(self) -> Mapping[str, str]:
+        """The last value of every key."""
+        return dict(self.pairs)
+
+    def number(self, key: str) -> float | None:
+        """The value of a key as a number, or None."""
+        value = self.values.get(key, "")
+        return float(value.replace(",", ".")) if NUMBER.fullmatch(value) else None
+
+    def is_kept(self, key: str, value: str) -> bool:
+        """Whether a pair is known to be harmless."""
+        return (key in KEPT_NUMBERS and NUMBER.fullmatch(value) is not None) or (key == "ICC Profile" and value in ICC_NAMES)
+
+    def anonymized(self, width: int, height: int) -> bytes:
+        """The description of an image of this size written anew: no software version, no parent slide, no history, kept pairs only."""
+        pairs = "".join(f"|{key} = {value}" for key, value in self.pairs if self.is_kept(key, value))
+        return f"Aperio Image Library\r\n{self._geometry(width, height)}{pairs}".encode()
+
+    def removed_keys(self) -> tuple[str, ...]:
+        """Names of the keys that are dropped. A key is free text too: unusual ones are only counted."""
+        return tuple(
+            f"key:{key}" if re.fullmatch(r"[A-Za-z][A-Za-z ./_-]{0,40}", key) else "key:(unusual)" for key, value in self.pairs if not self.is_kept(key, value)
+        )
+
+    def removed_values(self) -> tuple[bytes, ...]:
+        """Values of dropped keys, and what the header says beyond geometry, as UTF-8."""
+        dropped = [value for key, value in self.pairs if not self.is_kept(key, value)]
+        unusual = [key for key, _ in self.pairs if not re.fullmatch(r"[A-Za-z][A-Za-z ./_-]{0,40}", key)]
+        software = [part.strip() for line in self.header.split(";") for part in line.splitlines()[:1]]
+        return tuple(value.encode() for value in [*dropped, *unusual, *software])
+
+    def _geometry(self, width: int, height: int) -> str:
+        """Size, tile size, scaling and codec of the newest line, in the order in which they stand.
+
+        A reduced image names the size it was made from; any other its own, where a crop would name its parent slide's.
+        """
+        lines = self.header.split(";")[0].splitlines()
+        newest = lines[1] if len(lines) > 1 else ""
+        found = sorted((part.start(), part.group()) for pattern in (TILE, SCALED, CODEC) if (part := pattern.search(newest)))
+        origin = SIZE.match(newest.strip()) if SCALED.search(newest) else None
+        return " ".join([origin.group() if origin else f"{width}x{height}", *(text for _, text in found)])

@@ -1,0 +1,233 @@
+"""Writes the kept directories anew, in place: allowed entries move together, everything else becomes zero.
+
+What is allowed is a list of tags with the types and counts that make sense for them, so that nothing can hide in a field that
+has more values than an image needs.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from slidekeeper.errors import Permanent
+from slidekeeper.formats.tiff.icc import scrubbed_icc
+from slidekeeper.formats.tiff.image import JPEG_TABLES, Image
+from slidekeeper.formats.tiff.ledger import Ledger
+from slidekeeper.formats.tiff.reading import ASCII, INTEGER_CODES, SUB_DIRECTORIES, Dialect, Directory, Entry, Tiff
+from slidekeeper.formats.tiff.segments import foreign_metadata
+from slidekeeper.formats.tiff.windows import sample_windows
+from slidekeeper.model.slide import ImageFacts
+from slidekeeper.model.splice import Anonymization, Secret
+
+IMAGE_DESCRIPTION, ICC_PROFILE = 270, 34675
+RATIONALS = frozenset({5, 10})
+BYTES = frozenset({1, 7})
+NUMBERS = frozenset(INTEGER_CODES)
+HEADER_SAMPLE = 16384
+"""Bytes of a tile that are read to see its header."""
+
+SHORTEST_SECRET = 4
+READABLE_TYPES = frozenset({1, ASCII, 7})
+MAX_READABLE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What an allowed tag's value may be; ``most`` None stands for the image's number of tiles or strips."""
+
+    types: frozenset[int]
+    least: int = 1
+    most: int | None = 1
+
+
+ALLOWED: Mapping[int, Rule] = {
+    **{tag: Rule(NUMBERS) for tag in (254, 256, 257, 259, 262, 266, 274, 277, 278, 284, 296, 317, 322, 323, 531, 32997)},
+    **{tag: Rule(NUMBERS, least=0, most=None) for tag in (273, 279, 324, 325)},
+    258: Rule(NUMBERS, most=16),
+    282: Rule(RATIONALS),
+    283: Rule(RATIONALS),
+    320: Rule(NUMBERS, most=3 << 16),
+    338: Rule(NUMBERS, most=16),
+    339: Rule(NUMBERS, most=16),
+    530: Rule(NUMBERS, least=2, most=2),
+    529: Rule(RATIONALS, least=3, most=3),
+    532: Rule(RATIONALS, least=6, most=6),
+    JPEG_TABLES: Rule(BYTES, least=4, most=1 << 16),
+    ICC_PROFILE: Rule(BYTES, least=132, most=16 << 20),
+}
+"""Tags without which a slide cannot be read, TIFF 6.0; ``SubIFDs`` and the description are handled by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a format module decided about a file's images."""
+
+    kept: Sequence[Image]
+    """In the order of their directories; sub-directories included."""
+    destroyed: Mapping[str, Sequence[Image]]
+    """By name for the report: ``label``, ``macro``, ``other``."""
+    describe: Callable[[Image, bytes], bytes] = field(default=lambda _image, _text: b"")
+    """The new image description of a kept image, made from the old one; empty removes it."""
+
+
+class Rewriter:
+    """Makes the plan for one file."""
+
+    def __init__(self, tiff: Tiff, selection: Selection) -> None:
+        self._tiff = tiff
+        self._selection = selection
+        self._ledger = Ledger()
+        self._removed: set[str] = set()
+        self._texts: dict[bytes, None] = {}
+        self._kept = {image.directory.offset: image for image in selection.kept}
+
+    def anonymize(self, facts: ImageFacts, more_texts: Sequence[bytes], more_removed: Sequence[str]) -> Anonymization:
+        """The whole plan.
+
+        Args:
+            facts: of the slide, without ``removed``.
+            more_texts: removed values that the format module found, UTF-8.
+            more_removed: names of what it removed.
+
+        Raises:
+            Permanent: the slide cannot be proven clean; the reason says why.
+        """
+        main = [directory for directory in self._tiff.directories if directory.offset in self._kept]
+        if not main:
+            raise Permanent("malformed-tiff", "the file has no image to keep")
+        self._ledger.write(0, self._tiff.dialect.header(main[0].offset), "file header")
+        self._chain(main)
+        for name, images in self._selection.destroyed.items():
+            self._destroy(name, images)
+        self._note_foreign_directories()
+        plan = self._ledger.plan()
+        remaining = self._ledger.literals()
+        windows = [window for images in self._selection.destroyed.values() for image in images for window in sample_windows(image, self._tiff.source)]
+        texts = tuple(Secret(text) for text in dict.fromkeys([*self._texts, *more_texts]) if is_secret(text, remaining))
+        removed = tuple(sorted({*self._removed, *more_removed}))
+        return Anonymization(plan, facts.model_copy(update={"removed": removed}), texts, tuple(windows))
+
+    def _chain(self, directories: Sequence[Directory]) -> None:
+        """Write directories one behind the other, and the kept sub-directories of each."""
+        for directory, following in zip(directories, [*directories[1:], None], strict=True):
+            self._rewrite(directory, following.offset if following else 0)
+            for sub in self._kept_subs(directory):
+                self._rewrite(sub, 0)
+
+    def _kept_subs(self, directory: Directory) -> list[Directory]:
+        return [sub for sub in directory.subs if sub.offset in self._kept]
+
+    def _rewrite(self, directory: Directory, following: int) -> None:
+        image = self._kept[directory.offset]
+        self._check_coded(image)
+        self._ledger.keep_coded(image.ranges)
+        dialect = self._tiff.dialect
+        written = [entry for old in directory.entries if (entry := self._entry(image, old)) is not None]
+        data = struct.pack(dialect.count_code, len(written)) + b"".join(written) + struct.pack(dialect.offset_code, following)
+        self._ledger.write(directory.offset, data, "image file directory")
+
+    def _entry(self, image: Image, entry: Entry) -> bytes | None:
+        """The entry's new bytes, its value entered into the ledger; None where it is removed."""
+        if entry.tag == IMAGE_DESCRIPTION and entry.type == ASCII:
+            return self._description(image, entry)
+        if entry.tag == SUB_DIRECTORIES:
+            return self._sub_directories(image.directory, entry)
+        rule = ALLOWED.get(entry.tag)
+        if rule is None or not _obeys(rule, entry, image):
+            self._remove(entry)
+            return None
+        if entry.tag == ICC_PROFILE:
+            self._icc(entry)
+        elif not entry.inline:
+            self._ledger.keep(entry.offset, entry.length, f"value of tag {entry.tag}")
+        value = self._tiff.value(entry) if entry.inline else self._pointer(entry.offset)
+        return _packed(self._tiff.dialect, entry.tag, entry.type, entry.count, value)
+
+    def _description(self, image: Image, entry: Entry) -> bytes | None:
+        old = self._tiff.value(entry)
+        new = self._selection.describe(image, old.rstrip(b"\0"))
+        if not new:
+            self._remove(entry)
+            return None
+        new += b"\0"
+        if len(new) > entry.length or len(new) <= self._tiff.dialect.inline_bytes:
+            raise Permanent("description-too-long", "the rewritten image description does not fit in the place of the old one")
+        self._ledger.write(entry.offset, new, "rewritten image description")
+        return _packed(self._tiff.dialect, entry.tag, ASCII, len(new), self._pointer(entry.offset))
+
+    def _sub_directories(self, directory: Directory, entry: Entry) -> bytes | None:
+        subs = self._kept_subs(directory)
+        if not subs:
+            return None
+        code = "Q" if self._tiff.dialect.big else "I"
+        value = struct.pack(f"{self._tiff.dialect.order}{len(subs)}{code}", *(sub.offset for sub in subs))
+        kind = 16 if self._tiff.dialect.big else 4
+        if len(value) <= self._tiff.dialect.inline_bytes:
+            return _packed(self._tiff.dialect, entry.tag, kind, len(subs), value)
+        if entry.inline or len(value) > entry.length:
+            raise Permanent("malformed-tiff", "the list of sub-directories does not fit in its place")
+        self._ledger.write(entry.offset, value, "offsets of sub-directories")
+        return _packed(self._tiff.dialect, entry.tag, kind, len(subs), self._pointer(entry.offset))
+
+    def _icc(self, entry: Entry) -> None:
+        profile, texts = scrubbed_icc(self._tiff.value(entry))
+        self._ledger.write(entry.offset, profile, "colour profile without dates and texts")
+        self._texts.update(dict.fromkeys(texts))
+
+    def _pointer(self, offset: int) -> bytes:
+        return struct.pack(self._tiff.dialect.offset_code, offset)
+
+    def _remove(self, entry: Entry) -> None:
+        """Note a removed tag, and what could be read in it."""
+        self._removed.add(f"tag:{entry.tag}")
+        if entry.type in READABLE_TYPES and entry.length <= MAX_READABLE_BYTES:
+            for part in self._tiff.value(entry).split(b"\0"):
+                if is_text(part):
+                    self._texts[part.strip()] = None
+
+    def _destroy(self, name: str, images: Sequence[Image]) -> None:
+        for image in images:
+            self._removed.add(f"image:{name}")
+            self._ledger.destroy(image.ranges)
+            for entry in image.directory.entries:
+                if entry.tag not in ALLOWED and entry.tag != IMAGE_DESCRIPTION:
+                    self._remove(entry)
+
+    def _note_foreign_directories(self) -> None:
+        """Every directory of the file must have been decided about."""
+        decided = {*self._kept, *(image.directory.offset for images in self._selection.destroyed.values() for image in images)}
+        if any(directory.offset not in decided for directory in self._tiff.everyone()):
+            raise Permanent("malformed-tiff", "a directory was neither kept nor destroyed")
+
+    def _check_coded(self, image: Image) -> None:
+        """Refuse metadata inside the coded stream: in the shared tables and in the first tile."""
+        tables = image.directory.entry(JPEG_TABLES)
+        samples = [self._tiff.value(tables)] if tables is not None and tables.length <= 1 << 16 else []
+        if len(image.ranges) and image.compression in {"jpeg", "jpeg-old", "jpeg2000"}:
+            start, end = (int(edge) for edge in image.ranges[0])
+            samples.append(self._tiff.source.read_at(start, min(end - start, HEADER_SAMPLE)))
+        for sample in samples:
+            foreign = foreign_metadata(sample)
+            if foreign:
+                raise Permanent("metadata-in-tiles", f"coded pixels carry metadata of their own ({foreign})")
+
+
+def is_text(value: bytes) -> bool:
+    """Whether a removed value is long enough and readable, so that it can be searched as text."""
+    text = value.strip()
+    return len(text) >= SHORTEST_SECRET and text.decode("utf-8", "replace").isprintable() and any(chr(byte).isalnum() for byte in text)
+
+
+def is_secret(text: bytes, remaining: bytes) -> bool:
+    """Whether a removed text must not occur: not where the same characters legitimately remain (a kept width, a kept name)."""
+    return is_text(text) and text.lower() not in remaining.lower()
+
+
+def _obeys(rule: Rule, entry: Entry, image: Image) -> bool:
+    most = image.chunks if rule.most is None else rule.most
+    return entry.type in rule.types and rule.least <= entry.count <= most
+
+
+def _packed(dialect: Dialect, tag: int, kind: int, count: int, value: bytes) -> bytes:
+    return struct.pack(dialect.entry_code, tag, kind, count, value.ljust(dialect.inline_bytes, b"\0"))

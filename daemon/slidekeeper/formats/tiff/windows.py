@@ -1,0 +1,35 @@
+"""Samples of a destroyed image's coded bytes, by which the proof recognizes it wherever it may have survived."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from slidekeeper.formats.tiff.image import Image
+from slidekeeper.model.splice import Secret
+from slidekeeper.ports.formats import Source
+
+WINDOW_BYTES = 24
+WINDOWS_PER_IMAGE = 24
+DISTINCT_BYTES = 12
+"""A sample with fewer different bytes is background, which other images may share."""
+
+HEADER_SHARE = 4
+"""Samples are taken behind the first quarter of a strip, where no table that kept images share can be."""
+
+
+def sample_windows(image: Image, source: Source) -> list[Secret]:
+    """Up to 24 samples of 24 bytes, spread over the image."""
+    lengths = image.ranges[:, 1] - image.ranges[:, 0]
+    usable = image.ranges[lengths >= HEADER_SHARE * WINDOW_BYTES]
+    if len(usable) == 0:
+        return []
+    chosen = usable[np.unique(np.linspace(0, len(usable) - 1, min(len(usable), WINDOWS_PER_IMAGE)).astype(int))]
+    per_strip = -(-WINDOWS_PER_IMAGE // len(chosen))
+    found: list[Secret] = []
+    for start, end in chosen:
+        first = int(start) + (int(end) - int(start)) // HEADER_SHARE
+        for at in np.linspace(first, int(end) - WINDOW_BYTES - 2, per_strip).astype(int):
+            window = source.read_at(int(at), WINDOW_BYTES)
+            if len(set(window)) >= DISTINCT_BYTES:
+                found.append(Secret(window))
+    return found

@@ -1,0 +1,1 @@
+"""Values that all rooms share; they read nothing and decide nothing."""

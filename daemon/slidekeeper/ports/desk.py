@@ -1,0 +1,56 @@
+"""The front desk: what people and programs may ask of Slidekeeper, whether its daemon runs or not. Answers are JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+Answer: TypeAlias = Mapping[str, Any]
+
+
+class ReadingDesk(Protocol):
+    """Questions that can be answered from journal and catalog alone."""
+
+    async def status(self) -> Answer:
+        """Counts per state, queues, places, disk and last errors."""
+        ...
+
+    async def events(self, after: int, limit: int, types: Sequence[str] = ()) -> Sequence[Answer]:
+        """Journal events as CloudEvents with their ``sequence``, oldest first; the newest ``limit`` when ``after`` is negative."""
+        ...
+
+    async def slides(self, after: str, limit: int, batch: str) -> Sequence[Answer]:
+        """Newest revision of each slide, by number."""
+        ...
+
+    async def slide(self, number: str) -> Sequence[Answer]:
+        """All revisions of a slide; empty when there is none."""
+        ...
+
+    async def quarantine(self, after: str, limit: int) -> Sequence[Answer]:
+        """Packs held for a person, by pack id."""
+        ...
+
+    async def pack(self, pack: str) -> Answer | None:
+        """One pack in any state, or None."""
+        ...
+
+
+class Desk(ReadingDesk, Protocol):
+    """What only a running daemon can do."""
+
+    def follow(self, after: int) -> AsyncIterator[Sequence[Answer]]:
+        """Events after ``after`` as they are committed; an empty portion now and then keeps the connection alive."""
+        ...
+
+    async def retry(self, pack: str, by: str) -> Answer:
+        """Take a pack out of quarantine to try again."""
+        ...
+
+    async def discard(self, pack: str, by: str) -> Answer:
+        """Decide that a quarantined pack is not wanted."""
+        ...
+
+    async def batch_ready(self, folder: str, by: str) -> Answer:
+        """The pathology department's notice that a folder's scans are complete."""
+        ...

@@ -1,0 +1,1 @@
+"""Bringing the catalog up to the journal, and publishing it."""

@@ -1,0 +1,46 @@
+"""The catalog step: the projection catches up with the journal, for many waiting packs at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+from slidekeeper.messages.commands import CatalogSlide
+from slidekeeper.messages.events import SlideCatalogued
+from slidekeeper.ports.catalog import Catalog
+from slidekeeper.ports.journal import Journal
+
+PAGE = 500
+"""Events in one transaction of the catalog."""
+
+
+class CatalogStep:
+    """Projects the journal into the catalog; one projection at a time serves everyone who waits."""
+
+    def __init__(self, catalog: Catalog, journal: Journal) -> None:
+        self._catalog = catalog
+        self._journal = journal
+        self._projecting = asyncio.Lock()
+        self._reached = -1
+
+    async def run(self, command: CatalogSlide) -> SlideCatalogued:
+        """The slide was stored before this command was given, so the journal's present head covers it."""
+        await self.catch_up(await self._journal.head())
+        return SlideCatalogued(pack=command.pack, number=command.number, revision=command.revision)
+
+    async def catch_up(self, head: int) -> None:
+        """Return when every event up to ``head`` is in the catalog."""
+        async with self._projecting:
+            if self._reached < 0:
+                self._reached = await self._start()
+            while self._reached < head:
+                page = await self._journal.events(self._reached, PAGE)
+                self._reached = page[-1].seq if page else head
+                await self._catalog.project(page, self._reached)
+
+    async def _start(self) -> int:
+        """The catalog's position; a catalog that knows more than the journal belongs to another one and is begun anew."""
+        position = await self._catalog.position()
+        if position > await self._journal.head():
+            await self._catalog.reset()
+            return 0
+        return position

@@ -1,0 +1,35 @@
+"""The states a pack and a batch can be in."""
+
+from __future__ import annotations
+
+import enum
+
+
+class PackState(enum.StrEnum):
+    """Where a pack stands in the image workflow."""
+
+    NEW = "new"
+    ARRIVED = "arrived"
+    SETTLED = "settled"
+    ANONYMIZED = "anonymized"
+    STORED = "stored"
+    CATALOGUED = "catalogued"
+    DONE = "done"
+    DUPLICATE = "duplicate"
+    QUARANTINED = "quarantined"
+    DISCARDED = "discarded"
+    SUPERSEDED = "superseded"
+    VANISHED = "vanished"
+
+
+class BatchState(enum.StrEnum):
+    """Where a batch stands."""
+
+    NEW = "new"
+    OPEN = "open"
+    CLOSED = "closed"
+    COMPLETED = "completed"
+
+
+UNDER_WAY = frozenset({PackState.ARRIVED, PackState.SETTLED, PackState.ANONYMIZED, PackState.STORED})
+"""States in which a batch still waits for the pack."""

@@ -1,0 +1,118 @@
+"""The one table: (state, event) to (state, command). A pair it lacks is an error, not a shrug."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from slidekeeper.errors import UndefinedTransition
+from slidekeeper.messages import commands as order
+from slidekeeper.messages import events as fact
+from slidekeeper.workflow.states import BatchState, PackState
+
+Builder: TypeAlias = Callable[[Any], order.Command]
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One row's right side: the next state, and how the next command is made from the event."""
+
+    state: PackState
+    command: type[order.Command] | None = None
+    build: Builder | None = None
+    repeats: bool = False
+    """The pending command stays as it is (a failed step is tried again)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the table says for one pack: its next state and what to order, if anything."""
+
+    state: PackState
+    command: order.Command | None
+    repeats: bool = False
+
+
+def _to_settle(event: fact.PackEvent) -> order.Command:
+    return order.SettlePack(pack=event.pack)
+
+
+def _to_anonymize(event: fact.PackEvent) -> order.Command:
+    return order.AnonymizePack(pack=event.pack)
+
+
+def _to_store(event: fact.SlideAnonymized) -> order.Command:
+    return order.StoreSlide(pack=event.pack, facts=event.facts)
+
+
+def _to_catalog(event: fact.SlideStored) -> order.Command:
+    return order.CatalogSlide(pack=event.pack, number=event.facts.number, revision=event.facts.revision)
+
+
+def _to_release(event: fact.SlideCatalogued | fact.PackDuplicated) -> order.Command:
+    return order.ReleasePack(pack=event.pack, number=event.number, revision=event.revision)
+
+
+S = PackState
+SETTLE = Transition(S.ARRIVED, order.SettlePack, _to_settle)
+ANONYMIZE = Transition(S.SETTLED, order.AnonymizePack, _to_anonymize)
+QUARANTINE = Transition(S.QUARANTINED)
+
+PACK_TABLE: Mapping[tuple[PackState, type[fact.AnyPackEvent]], Transition] = {
+    (S.NEW, fact.PackArrived): SETTLE,
+    (S.ARRIVED, fact.PackStuck): Transition(S.ARRIVED, repeats=True),
+    (S.ARRIVED, fact.PackSettled): ANONYMIZE,
+    (S.ARRIVED, fact.PackVanished): Transition(S.VANISHED),
+    (S.ARRIVED, fact.PackQuarantined): QUARANTINE,
+    (S.SETTLED, fact.StepFailed): Transition(S.SETTLED, repeats=True),
+    (S.SETTLED, fact.PackChanged): SETTLE,
+    (S.SETTLED, fact.PackVanished): Transition(S.VANISHED),
+    (S.SETTLED, fact.PackDuplicated): Transition(S.DUPLICATE, order.ReleasePack, _to_release),
+    (S.SETTLED, fact.PackQuarantined): QUARANTINE,
+    (S.SETTLED, fact.SlideAnonymized): Transition(S.ANONYMIZED, order.StoreSlide, _to_store),
+    (S.ANONYMIZED, fact.StepFailed): Transition(S.ANONYMIZED, repeats=True),
+    (S.ANONYMIZED, fact.SlideMislaid): ANONYMIZE,
+    (S.ANONYMIZED, fact.PackQuarantined): QUARANTINE,
+    (S.ANONYMIZED, fact.SlideStored): Transition(S.STORED, order.CatalogSlide, _to_catalog),
+    (S.STORED, fact.StepFailed): Transition(S.STORED, repeats=True),
+    (S.STORED, fact.SlideCatalogued): Transition(S.CATALOGUED, order.ReleasePack, _to_release),
+    (S.CATALOGUED, fact.StepFailed): Transition(S.CATALOGUED, repeats=True),
+    (S.CATALOGUED, fact.PackReleased): Transition(S.DONE),
+    (S.DUPLICATE, fact.StepFailed): Transition(S.DUPLICATE, repeats=True),
+    (S.DUPLICATE, fact.PackReleased): Transition(S.DUPLICATE),
+    (S.QUARANTINED, fact.PackRetried): SETTLE,
+    (S.QUARANTINED, fact.PackDiscarded): Transition(S.DISCARDED),
+    (S.QUARANTINED, fact.PackSuperseded): Transition(S.SUPERSEDED),
+    (S.QUARANTINED, fact.PackVanished): Transition(S.VANISHED),
+}
+
+BATCH_TABLE: Mapping[tuple[BatchState, type[fact.AnyBatchEvent]], BatchState] = {
+    (BatchState.NEW, fact.BatchOpened): BatchState.OPEN,
+    (BatchState.OPEN, fact.BatchClosed): BatchState.CLOSED,
+    (BatchState.CLOSED, fact.BatchCompleted): BatchState.COMPLETED,
+}
+
+
+def decide(state: PackState, event: fact.AnyPackEvent) -> Decision:
+    """What follows when ``event`` happens to a pack in ``state``.
+
+    Raises:
+        UndefinedTransition: the table has no such row.
+    """
+    row = PACK_TABLE.get((state, type(event)))
+    if row is None:
+        raise UndefinedTransition("undefined-transition", f"a pack that is {state} cannot take {event.type}")
+    return Decision(row.state, row.build(event) if row.build else None, row.repeats)
+
+
+def decide_batch(state: BatchState, event: fact.AnyBatchEvent) -> BatchState:
+    """The state a batch is in after ``event``.
+
+    Raises:
+        UndefinedTransition: the table has no such row.
+    """
+    after = BATCH_TABLE.get((state, type(event)))
+    if after is None:
+        raise UndefinedTransition("undefined-transition", f"a batch that is {state} cannot take {event.type}")
+    return after

@@ -1,0 +1,106 @@
+"""Packs a second through the whole image workflow, and the daemon's memory, with an empty or a prefilled catalog.
+
+    .venv/bin/python scripts/bench/packs.py --packs 2000 --prefilled 0
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from system.site_under_test import Site  # noqa: E402
+from writers import write_pack  # noqa: E402
+
+
+def resident_megabytes(pid: int) -> float:
+    """Resident memory of one process."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1000
+    return 0.0
+
+
+def proportional_megabytes(pid: int) -> float:
+    """Memory of one process, shared pages divided among those who share them (PSS)."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below ``pid``."""
+    try:
+        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+    return [process for child in children for process in (child, *descendants(child))]
+
+
+class MemoryWatch:
+    """Highest memory of the daemon and of all its processes together."""
+
+    def __init__(self, pid: int) -> None:
+        self.daemon = self.together = 0.0
+        self._pid = pid
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.5):
+            self.daemon = max(self.daemon, resident_megabytes(self._pid))
+            self.together = max(self.together, sum(proportional_megabytes(pid) for pid in [self._pid, *descendants(self._pid)]))
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._stop.set()
+        self._thread.join()
+
+
+def measure(packs: int, prefilled: int) -> None:
+    """One run; prints the figures."""
+    with tempfile.TemporaryDirectory(prefix="slidekeeper-bench-") as folder:
+        site = Site.create(Path(folder))
+        if prefilled:
+            prefill(site, prefilled)
+        for seed in range(packs):
+            write_pack(site.drop, seed=seed)
+        size = sum(path.stat().st_size for path in site.drop.iterdir())
+        site.start()
+        assert site.daemon is not None
+        memory = MemoryWatch(site.daemon.pid)
+        started = time.monotonic()
+        expected = packs
+        site.wait_until(lambda: site.packs().get("done", 0) >= expected + prefilled, 60 + packs / 5, f"{packs} packs are done")
+        seconds = time.monotonic() - started
+        lag = (site.status() or {})["loop_lag_seconds"]["worst"]
+        memory.stop()
+        site.stop()
+    print(f"packs {packs} ({size / 1e6 / packs:.2f} MB each), catalog prefilled with {prefilled}")
+    print(f"  {packs / seconds:.1f} packs/s   {seconds:.1f} s   {size / 1e6 / seconds:.0f} MB/s")
+    print(f"  memory of the daemon {memory.daemon:.0f} MB resident, with all workers {memory.together:.0f} MB proportional")
+    print(f"  worst lag of the event loop {lag * 1000:.0f} ms")
+
+
+def prefill(site: Site, count: int) -> None:
+    """Fill journal and catalog with ``count`` finished slides."""
+    from prefill import prefill_site  # noqa: PLC0415
+
+    prefill_site(site, count)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--packs", type=int, default=2000)
+    parser.add_argument("--prefilled", type=int, default=0)
+    options = parser.parse_args()
+    measure(options.packs, options.prefilled)

@@ -1,0 +1,137 @@
+"""The API answers what the desk answers, refuses in one form, and never with 500."""
+
+from __future__ import annotations
+
+import json
+import socket
+import stat
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from slidekeeper.api.app import create_app
+from slidekeeper.api.server import bind_socket
+from slidekeeper.errors import Refused
+
+SLIDE = {"number": "123456789012", "revision": 1}
+EVENTS = [{"sequence": "7", "type": "slidekeeper.slide.stored"}, {"sequence": "8", "type": "slidekeeper.slide.catalogued"}]
+
+
+class FakeDesk:
+    """Knows one slide, one held pack and two events."""
+
+    def __init__(self) -> None:
+        self.orders: list[tuple[str, ...]] = []
+
+    async def status(self) -> Mapping[str, Any]:
+        return {"running": True}
+
+    async def events(self, after: int, limit: int, types: Sequence[str] = ()) -> Sequence[Mapping[str, Any]]:
+        return [event for event in EVENTS if int(event["sequence"]) > after and (not types or event["type"].split(".", 1)[1] in types)][:limit]
+
+    async def slides(self, after: str, limit: int, batch: str) -> Sequence[Mapping[str, Any]]:
+        return [SLIDE][:limit]
+
+    async def slide(self, number: str) -> Sequence[Mapping[str, Any]]:
+        return [SLIDE] if number == SLIDE["number"] else []
+
+    async def quarantine(self, after: str, limit: int) -> Sequence[Mapping[str, Any]]:
+        return [{"pack": "held"}]
+
+    async def pack(self, pack: str) -> Mapping[str, Any] | None:
+        return {"pack": pack} if pack == "held" else None
+
+    async def follow(self, after: int) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
+        yield await self.events(after, 100)
+        yield []
+
+    async def retry(self, pack: str, by: str) -> Mapping[str, Any]:
+        if pack != "held":
+            raise Refused("unknown-pack", "there is no such pack", "List them")
+        self.orders.append(("retry", pack, by))
+        return {"pack": pack}
+
+    async def discard(self, pack: str, by: str) -> Mapping[str, Any]:
+        raise Refused("not-in-quarantine", "it is done", "List them")
+
+    async def batch_ready(self, folder: str, by: str) -> Mapping[str, Any]:
+        self.orders.append(("ready", folder, by))
+        return {"batch": "b"}
+
+
+@pytest.fixture
+def desk() -> FakeDesk:
+    return FakeDesk()
+
+
+@pytest.fixture
+async def client(desk: FakeDesk) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(create_app(desk)), base_url="http://slidekeeper") as client:
+        yield client
+
+
+async def test_questions_are_answered_by_the_desk(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/status")).json() == {"running": True}
+    assert (await client.get("/slides")).json() == [SLIDE]
+    assert (await client.get("/slides/123456789012")).json() == [SLIDE]
+    assert (await client.get("/quarantine")).json() == [{"pack": "held"}]
+    assert (await client.get("/packs/held")).json() == {"pack": "held"}
+
+
+async def test_events_can_be_asked_for_by_type_and_position(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/events", params={"after": 7})).json() == EVENTS[1:]
+    assert (await client.get("/events", params={"type": "slide.stored"})).json() == EVENTS[:1]
+
+
+async def test_the_stream_carries_the_sequence_as_id_so_that_it_can_be_resumed(client: httpx.AsyncClient) -> None:
+    text = (await client.get("/events/stream", params={"after": 7})).text
+    assert text == f"id: 8\ndata: {json.dumps(EVENTS[1])}\n\n: still here\n\n"
+
+
+async def test_orders_reach_the_desk_with_who_gave_them(client: httpx.AsyncClient, desk: FakeDesk) -> None:
+    await client.post("/quarantine/held/retry", json={"by": "ada"})
+    await client.post("/batches/ready", json={"by": "ada", "folder": "/drop/session"})
+    assert desk.orders == [("retry", "held", "ada"), ("ready", "/drop/session", "ada")]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/slides/999999999999", 404),
+        ("GET", "/packs/nothing", 404),
+        ("POST", "/quarantine/nothing/retry", 404),
+        ("POST", "/quarantine/held/discard", 409),
+    ],
+)
+async def test_a_refusal_says_what_and_what_to_do(client: httpx.AsyncClient, method: str, path: str, status: int) -> None:
+    answer = await client.request(method, path, json={"by": "ada"} if method == "POST" else None)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["remedy"]
+
+
+@pytest.mark.parametrize("params", [{"limit": 0}, {"limit": 10**9}, {"after": "x" * 65}])
+async def test_unreasonable_questions_are_refused(client: httpx.AsyncClient, params: dict[str, Any]) -> None:
+    assert (await client.get("/slides", params=params)).status_code == 422
+
+
+async def test_unknown_fields_of_an_order_are_refused(client: httpx.AsyncClient) -> None:
+    assert (await client.post("/quarantine/held/retry", json={"by": "ada", "force": True})).status_code == 422
+
+
+def test_the_socket_has_its_mode_from_the_first_moment(tmp_path: Path) -> None:
+    with bind_socket(tmp_path / "door.sock", 0o660) as door:
+        assert door.family == socket.AF_UNIX
+        assert stat.S_IMODE((tmp_path / "door.sock").stat().st_mode) == 0o660
+
+
+def test_a_socket_left_behind_by_a_dead_daemon_is_replaced(tmp_path: Path) -> None:
+    bind_socket(tmp_path / "door.sock", 0o660).close()
+    bind_socket(tmp_path / "door.sock", 0o600).close()
+
+
+def test_a_socket_path_that_the_kernel_cannot_hold_is_refused_with_a_reason(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="socket-path-too-long"):
+        bind_socket(tmp_path / ("x" * 120), 0o660)

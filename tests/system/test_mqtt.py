@@ -1,0 +1,94 @@
+"""Events reach a real broker: in order, at least once, also those that happened while it was away."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from system.site_under_test import Site
+from writers import write_pack
+
+MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin")
+pytestmark = pytest.mark.skipif(MOSQUITTO is None or shutil.which("mosquitto_sub") is None, reason="mosquitto is not installed")
+
+
+def free_port() -> int:
+    """A port on the loopback that nobody uses at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def broker(folder: Path, port: int) -> Iterator[None]:
+    """A mosquitto of our own that keeps sessions across restarts."""
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o777)
+    settings = folder / "mosquitto.conf"
+    settings.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {folder}/\n")
+    with subprocess.Popen([str(MOSQUITTO), "-c", str(settings)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def subscriber(port: int, received: Path) -> Iterator[None]:
+    """Writes every message it gets as one line of JSON."""
+    command = ["mosquitto_sub", "-p", str(port), "-t", "slidekeeper/#", "-q", "1", "-i", "listener", "-c", "-F", "%j"]
+    with received.open("a") as file, subprocess.Popen(command, stdout=file, stderr=subprocess.DEVNULL) as process:
+        time.sleep(0.3)
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+def messages(received: Path) -> list[dict[str, object]]:
+    """Payloads in the order in which they came."""
+    lines = [json.loads(line) for line in received.read_text().splitlines()]
+    for line in lines:
+        payload = json.loads(line["payload"]) if isinstance(line["payload"], str) else line["payload"]
+        assert line["topic"] == f"slidekeeper/site/events/{payload['type'].removeprefix('slidekeeper.')}"
+    return [json.loads(line["payload"]) if isinstance(line["payload"], str) else line["payload"] for line in lines]
+
+
+def test_every_event_arrives_in_order_even_if_the_broker_was_away(tmp_path: Path) -> None:
+    port = free_port()
+    received = tmp_path / "received"
+    received.touch()
+    folder = tmp_path / "site"
+    folder.mkdir()
+    site = Site.create(folder, mqtt__host="127.0.0.1", mqtt__port=port, mqtt__reconnect_seconds=0.2)
+    site.start()
+    try:
+        write_pack(site.drop, seed=1)
+        site.wait_at_rest(1)
+        with broker(tmp_path / "broker", port), subscriber(port, received):
+            site.wait_until(lambda: (site.status() or {}).get("unpublished") == 0, 20, "the backlog is published")
+        write_pack(site.drop, seed=2)
+        site.wait_at_rest(2)
+        assert (site.status() or {})["unpublished"] > 0
+        with broker(tmp_path / "broker", port), subscriber(port, received):
+            site.wait_until(lambda: (site.status() or {}).get("unpublished") == 0, 20, "the second backlog is published")
+            time.sleep(0.5)
+        journal = [event["id"] for event in site.json("events", "--after", "0", "--limit", "1000")]
+    finally:
+        site.kill()
+    arrived = [message["id"] for message in messages(received)]
+    assert list(dict.fromkeys(arrived)) == journal
