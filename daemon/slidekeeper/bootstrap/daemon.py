@@ -15,6 +15,7 @@ from slidekeeper.adapters.drop.lease import ignore_lease_signals
 from slidekeeper.adapters.notify import Notifier
 from slidekeeper.bootstrap.assemble import Parts, assemble
 from slidekeeper.bootstrap.lock import state_lock
+from slidekeeper.engine.heartbeat import Pulse
 from slidekeeper.engine.recovery import sweep_asides
 from slidekeeper.logs import configure_logging
 from slidekeeper.messages.events import DaemonStarted, DaemonStopped
@@ -24,6 +25,8 @@ from slidekeeper.workflow.states import UNDER_WAY
 log = structlog.get_logger(__name__)
 
 PULSE_SECONDS = 5.0
+STUCK_GRACE_SECONDS = 120.0
+"""A lane whose command runs this much longer than a worker may is stuck: the worker's own time limit failed."""
 
 
 def run_daemon(settings: Settings) -> None:
@@ -47,13 +50,13 @@ async def _serve(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         notifier = stack.enter_context(Notifier.from_environment())
         parts = await assemble(settings, stack)
-        await _run(parts, notifier, stopping, settings.engine.stop_seconds)
+        await _run(parts, notifier, stopping, settings)
 
 
-async def _run(parts: Parts, notifier: Notifier, stopping: asyncio.Event, stop_seconds: float) -> None:
-    await sweep_asides(parts.bucket, parts.journal)
+async def _run(parts: Parts, notifier: Notifier, stopping: asyncio.Event, settings: Settings) -> None:
+    await sweep_asides(parts.stores.bucket, parts.stores.journal)
     async with asyncio.TaskGroup() as group:
-        service = [group.create_task(task, name=name) for name, task in _background(parts, notifier)]
+        service = [group.create_task(task, name=name) for name, task in _background(parts, notifier, settings)]
         engine = group.create_task(parts.engine.run(), name="engine")
         watching = group.create_task(parts.intake.run(), name="intake")
         await _announce_start(parts)
@@ -62,7 +65,7 @@ async def _run(parts: Parts, notifier: Notifier, stopping: asyncio.Event, stop_s
         notifier.stopping()
         log.info("stopping")
         watching.cancel()
-        await _stop_engine(parts, engine, stop_seconds)
+        await _stop_engine(parts, engine, settings.engine.stop_seconds)
         await parts.publisher.publish_now()
         await parts.engine.submit(DaemonStopped())
         parts.api.stop()
@@ -71,19 +74,20 @@ async def _run(parts: Parts, notifier: Notifier, stopping: asyncio.Event, stop_s
                 task.cancel()
 
 
-def _background(parts: Parts, notifier: Notifier) -> list[tuple[str, Coroutine[Any, Any, None]]]:
+def _background(parts: Parts, notifier: Notifier, settings: Settings) -> list[tuple[str, Coroutine[Any, Any, None]]]:
+    pulse = Pulse(parts.stores.journal, parts.engine.lanes, notifier.beat, settings.anonymize.timeout_seconds + STUCK_GRACE_SECONDS)
     interval = notifier.watchdog_seconds / 2 if notifier.watchdog_seconds else PULSE_SECONDS
     tasks = [
         ("api", parts.api.run()),
         ("lag", parts.lag.run()),
-        ("pulse", parts.pulse.run(interval)),
+        ("pulse", pulse.run(interval)),
         ("publisher", parts.publisher.run()),
     ]
     return tasks + ([("relay", parts.relay.run())] if parts.relay else [])
 
 
 async def _announce_start(parts: Parts) -> None:
-    counts = await parts.journal.counts()
+    counts = await parts.stores.journal.counts()
     pending = sum(counts.get(state, 0) for state in UNDER_WAY)
     await parts.engine.submit(DaemonStarted(version=__version__, pending=pending))
     log.info("ready", version=__version__, pending=pending)

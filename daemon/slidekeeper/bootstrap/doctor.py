@@ -10,16 +10,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
-from pathlib import Path
 from typing import Literal
 
+from slidekeeper.adapters.drop.limits import inotify_limits
 from slidekeeper.adapters.drop.mounts import is_local
+from slidekeeper.adapters.drop.posix import PosixDrop
 from slidekeeper.adapters.linking.keys import load_key
 from slidekeeper.api.server import SOCKET_PATH_LIMIT
-from slidekeeper.errors import Refused
+from slidekeeper.errors import Refused, Unavailable
 from slidekeeper.settings.loader import Settings
 
-WATCH_LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
 STATE_RESERVE = 1_000_000_000
 """Bytes that should be free for journal and catalog; they stop all work when they cannot grow."""
 BROKER_SECONDS = 3.0
@@ -46,7 +46,9 @@ def check_site(settings: Settings) -> list[Finding]:
 
 def _user(_: Settings) -> Iterator[Finding]:
     if os.geteuid() == 0:
-        yield Finding("warning", "user", "examined as root, who may do anything", "Repeat as the service's user: runuser -u slidekeeper -- …")
+        yield Finding(
+            "warning", "user", "examined as root, who may do anything", "Repeat as the service's user: runuser -u slidekeeper -- …"
+        )
 
 
 def _folders(settings: Settings) -> Iterator[Finding]:
@@ -57,7 +59,9 @@ def _folders(settings: Settings) -> Iterator[Finding]:
         if not path.is_dir():
             yield Finding(level, key, f"{path} is not there", "Create or mount it, or correct the setting")
         elif not os.access(path, wanted):
-            yield Finding(level, key, f"{path} cannot be {'written' if may_write else 'read'}", f"Give this user access: see `ls -ld {path}`")
+            yield Finding(
+                level, key, f"{path} cannot be {'written' if may_write else 'read'}", f"Give this user access: see `ls -ld {path}`"
+            )
         else:
             yield Finding("ok", key, str(path))
 
@@ -81,7 +85,9 @@ def _key(settings: Settings) -> Iterator[Finding]:
     else:
         yield Finding("ok", "key", "the linking table's key is there and restricted")
     if settings.site.key.is_relative_to(settings.site.state):
-        yield Finding("warning", "key", "the key lies beside the table it opens", "Move it out of the state folder and its backups: [site] key")
+        yield Finding(
+            "warning", "key", "the key lies beside the table it opens", "Move it out of the state folder and its backups: [site] key"
+        )
 
 
 def _disks(settings: Settings) -> Iterator[Finding]:
@@ -96,10 +102,22 @@ def _disks(settings: Settings) -> Iterator[Finding]:
         yield Finding("error", "disk", f"nothing is mounted on {settings.bucket.path}", "Mount the bucket")
 
 
+def _drops(settings: Settings) -> Iterator[Finding]:
+    for name, drop in settings.drop.items():
+        if not drop.path.is_dir():
+            continue  # told by _folders
+        try:
+            PosixDrop(name, drop.path, drop.mount, drop.sentinel).check_available()
+        except Unavailable as unavailable:
+            yield Finding("error", f"drop.{name}", unavailable.detail, unavailable.remedy)
+    if not settings.drop:
+        yield Finding("warning", "drop", "no drop folder is set: nothing will ever arrive", "Add a section [drop.<name>] with its path")
+
+
 def _watches(settings: Settings) -> Iterator[Finding]:
     """One inotify watch is needed for each directory; without, files are found at the scan's interval."""
     roots = [drop.path for drop in settings.drop.values() if drop.watch != "poll" and drop.path.is_dir() and is_local(drop.path)]
-    limit = int(WATCH_LIMIT.read_text()) if WATCH_LIMIT.is_file() else 0
+    limit = inotify_limits().watches
     directories = sum(1 for _ in islice(chain.from_iterable(os.walk(root) for root in roots), limit + 1))
     if directories > limit:
         remedy = f"sysctl fs.inotify.max_user_watches={2 * directories}"
@@ -131,4 +149,6 @@ def _clock(settings: Settings) -> Iterator[Finding]:
     marks = [path for path in (settings.file, settings.site.state / "journal.sqlite") if path and path.is_file()]
     newest = max((path.stat().st_mtime for path in marks), default=0.0)
     if newest > time.time() + CLOCK_SLACK:
-        yield Finding("warning", "clock", f"the clock is {newest - time.time():.0f} seconds behind this site's files", "timedatectl set-ntp true")
+        yield Finding(
+            "warning", "clock", f"the clock is {newest - time.time():.0f} seconds behind this site's files", "timedatectl set-ntp true"
+        )

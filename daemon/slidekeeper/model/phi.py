@@ -60,6 +60,8 @@ class PackFiles:
     pack: PackId
     drop: str
     batch: BatchId
+    stem: RelativePath
+    """What the members' names have in common within their directory; with the directory it tells packs apart."""
     barcode: Barcode
     members: tuple[Member, ...]
 

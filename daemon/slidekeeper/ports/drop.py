@@ -13,17 +13,28 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One directory entry that the index does not know yet, or knows with another identity. ``special`` is anything but a regular file."""
+class Sighting:
+    """One file as it was seen."""
 
     path: RelativePath
     identity: FileIdentity
     special: str = ""
     """``symlink``, ``fifo``, ``socket``, ``device``, or empty for a regular file."""
+    links: int = 1
+    """Number of hard links."""
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """A part of a scan: unknown or changed files, and the directories that are thereby fully listed."""
+
+    sightings: Sequence[Sighting]
+    listed: Sequence[tuple[bytes, int]]
+    """Directories with the modification time they had when they were listed."""
 
 
 class Drop(Protocol):
-    """One watched root. Synchronous methods are called in threads; picklable, so that a worker can open members."""
+    """One watched root. Synchronous: called in threads; picklable, so that a worker can open members."""
 
     @property
     def name(self) -> str:
@@ -39,8 +50,13 @@ class Drop(Protocol):
 
         Raises:
             SourceChanged: it is not there, or not the file that settled.
-            Temporary: it cannot be read.
+            Permanent: ``unreadable``.
+            Temporary: the file system does not answer as it should.
         """
+        ...
+
+    def see(self, path: RelativePath) -> Sighting | None:
+        """The file as it is now, or None when it is gone."""
         ...
 
     def identify(self, path: RelativePath) -> FileIdentity | None:
@@ -52,54 +68,107 @@ class Drop(Protocol):
         ...
 
     def delete(self, member: Member) -> None:
-        """Remove a member that is still the file that settled."""
+        """Remove a member that is still the file that settled.
+
+        Raises:
+            Permanent: ``permission``.
+        """
         ...
 
 
 class Scan(Protocol):
-    """Finds what is new below a root; the truth that hints only hurry along."""
+    """Finds what is new below a root: the truth that hints only hurry along. Synchronous, bounded memory."""
 
-    def all(self) -> Iterator[Sequence[Entry]]:
-        """Reconcile the whole tree: portions of unknown or changed entries. Runs in a thread, bounded memory."""
+    def everything(self) -> Iterator[Portion]:
+        """Reconcile the whole tree with the index."""
         ...
 
-    def directory(self, path: RelativePath) -> Sequence[Entry]:
-        """Reconcile one directory that a hint named."""
+    def look(self, paths: Sequence[RelativePath]) -> Iterator[Portion]:
+        """Reconcile single files, and directories with all below them."""
+        ...
+
+    @property
+    def directories(self) -> int:
+        """Number of directories in the tree, as of the last scan."""
         ...
 
 
 class Hints(Protocol):
     """Wakes the scan; never trusted to be complete."""
 
-    def directories(self) -> AsyncIterator[frozenset[RelativePath] | None]:
-        """Directories in which something happened, coalesced; None asks for a scan of the whole tree (overflow, remount)."""
+    def start(self) -> None:
+        """Begin, or begin anew after the root was away. Never raises: what does not work shows in :attr:`degraded`."""
+        ...
+
+    def paths(self) -> AsyncIterator[frozenset[RelativePath] | None]:
+        """Files and directories where something happened, coalesced; None asks for a scan of the whole tree."""
+        ...
+
+    def is_deaf(self) -> bool:
+        """Whether the observer died, or watches a root that is no longer the one at this path."""
+        ...
+
+    def watches(self) -> int | None:
+        """Watches that the process holds in all, or None where this root is not watched."""
         ...
 
     @property
     def degraded(self) -> str:
-        """Why hints are known to be incomplete (``watch-limit``, ``not-local`` …), or an empty string."""
+        """Why hints are known to be incomplete (``watch-limit``, ``overflow``), or an empty string."""
         ...
 
-    async def close(self) -> None:
+    def stop(self) -> None:
         """Stop watching."""
         ...
 
 
 class KnownFiles(Protocol):
-    """Intake's restricted index: which files belong to which pack, and what is known and done. Survives restarts."""
+    """Intake's restricted index: which files belong to which pack. Survives restarts."""
 
     async def find(self, pack: PackId) -> PackFiles | None:
         """The files of a pack."""
+        ...
+
+    async def find_named(self, drop: str, folder: bytes, stem: bytes) -> PackFiles | None:
+        """The newest pack of this stem in this directory."""
         ...
 
     async def remember(self, packs: Sequence[PackFiles]) -> None:
         """Insert or replace packs with their files, in one transaction."""
         ...
 
-    async def forget(self, pack: PackId) -> None:
-        """Remove a pack and its files from the index (they were deleted)."""
+    async def announced(self, packs: Sequence[PackId]) -> None:
+        """Note that the journal knows these packs."""
         ...
 
-    async def open_batch(self, drop: str, folder: RelativePath) -> BatchId | None:
-        """The open batch of a folder, or None."""
+    async def unannounced(self) -> Sequence[PackFiles]:
+        """Packs of which the journal may not know, because a crash came in between."""
+        ...
+
+    async def listed(self, drop: str, directories: Sequence[tuple[bytes, int]]) -> None:
+        """Note directories whose files are all known, with their modification times."""
+        ...
+
+    async def forget(self, pack: PackId) -> None:
+        """Remove a pack and its files (they were deleted)."""
+        ...
+
+    async def open_batch(self, drop: str, folder: bytes) -> BatchId | None:
+        """The open batch of a scanner session's folder, or None."""
+        ...
+
+    async def begin_batch(self, batch: BatchId, drop: str, folder: bytes) -> None:
+        """Note a new open batch."""
+        ...
+
+    async def end_batch(self, batch: BatchId) -> None:
+        """Note that a batch is closed; the next pack in its folder begins another."""
+        ...
+
+    async def open_batches(self) -> Sequence[tuple[BatchId, str]]:
+        """All open batches with their drop folders' names."""
+        ...
+
+    async def is_new_marker(self, drop: str, path: RelativePath, identity: FileIdentity) -> bool:
+        """Whether this READY marker was not seen before; seen from now on."""
         ...

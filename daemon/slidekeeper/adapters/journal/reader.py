@@ -5,49 +5,61 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from slidekeeper.adapters.journal.transaction import tally
+from slidekeeper.adapters.journal.schema import open_at_rest, open_beside_writer
+from slidekeeper.adapters.journal.transaction import ALL_BATCHES, tally
 from slidekeeper.messages.commands import command_from_json
 from slidekeeper.messages.events import event_from_json
 from slidekeeper.model.identity import BatchId, PackId
 from slidekeeper.ports.journal import BatchRow, PackRow, Pending, Recorded
 from slidekeeper.workflow.states import BatchState, PackState
 
-EVENT_COLUMNS = "seq, id, time, data"
-PACK_COLUMNS = "pack, state, drop_name, batch, attempts, reason, detail, arrived, updated"
+EVENTS = "SELECT seq, id, time, data FROM events"
+PACKS = "SELECT pack, state, drop_name, batch, attempts, reason, detail, arrived, updated FROM packs"
+BATCHES = "SELECT batch, drop_name, state FROM batches"
 
 
 class Reader:
-    """Synchronous; called from one thread at a time."""
+    """The synchronous half of the journal port; every method is called from one thread at a time.
+
+    Where several types or states are asked for, each is read by its index and the results are merged: the cost follows the
+    limit, not the size of the journal.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
+    @classmethod
+    def beside_writer(cls, path: Path) -> Reader:
+        """Read while a writer in this process keeps the file open."""
+        return cls(open_beside_writer(path))
+
+    @classmethod
+    def at_rest(cls, path: Path) -> Reader:
+        """Read while no daemon runs; makes no file.
+
+        Raises:
+            Refused: there is no journal, or it is damaged or written by a newer version.
+        """
+        return cls(open_at_rest(path))
+
     def pending(self, lane: str, after: int, limit: int) -> Sequence[Pending]:
-        """See :class:`slidekeeper.ports.journal.Journal`; so for every method here."""
-        rows = self._connection.execute(
-            "SELECT lane_seq, pack, command, attempts FROM packs WHERE lane = ? AND lane_seq > ? ORDER BY lane_seq LIMIT ?", (lane, after, limit)
-        )
+        """Commands of one lane behind ``after``, oldest first."""
+        query = "SELECT lane_seq, pack, command, attempts FROM packs WHERE lane = ? AND lane_seq > ? ORDER BY lane_seq LIMIT ?"
+        rows = self._connection.execute(query, (lane, after, limit))
         return [Pending(seq, PackId(pack), command_from_json(command), attempts) for seq, pack, command, attempts in rows]
 
     def events(self, after: int, limit: int, types: Iterable[str] = ()) -> Sequence[Recorded]:
         """Events behind ``after``, oldest first."""
-        condition, wanted = _of_types(types)
-        rows = self._connection.execute(
-            f"SELECT {EVENT_COLUMNS} FROM events WHERE seq > ?{condition} ORDER BY seq LIMIT ?",  # noqa: S608 - constants and placeholders only
-            (after, *wanted, limit),
-        )
-        return [_recorded(row) for row in rows]
+        rows = self._rows_of_types(f"{EVENTS} WHERE seq > :after", "ORDER BY seq", types, after=after, limit=limit)
+        return [_recorded(row) for row in sorted(rows)[:limit]]
 
     def latest(self, limit: int, types: Iterable[str] = ()) -> Sequence[Recorded]:
         """The newest events, oldest first."""
-        condition, wanted = _of_types(types)
-        rows = self._connection.execute(
-            f"SELECT {EVENT_COLUMNS} FROM events WHERE seq > 0{condition} ORDER BY seq DESC LIMIT ?",  # noqa: S608 - constants and placeholders only
-            (*wanted, limit),
-        )
-        return [_recorded(row) for row in rows][::-1]
+        rows = self._rows_of_types(f"{EVENTS} WHERE seq > 0", "ORDER BY seq DESC", types, limit=limit)
+        return [_recorded(row) for row in sorted(rows)[-limit:]]
 
     def head(self) -> int:
         """The newest ``seq``."""
@@ -55,43 +67,34 @@ class Reader:
 
     def pack(self, pack: PackId) -> PackRow | None:
         """One pack, or None."""
-        row = self._connection.execute(f"SELECT {PACK_COLUMNS} FROM packs WHERE pack = ?", (pack,)).fetchone()  # noqa: S608 - constants only
+        row = self._connection.execute(f"{PACKS} WHERE pack = ?", (pack,)).fetchone()
         return _pack_row(row) if row else None
 
     def packs(self, states: Iterable[PackState], after: str, limit: int) -> Sequence[PackRow]:
         """Packs in any of ``states``, by id."""
-        wanted = [state.value for state in states]
-        marks = ", ".join("?" * len(wanted))
-        rows = self._connection.execute(
-            f"SELECT {PACK_COLUMNS} FROM packs WHERE state IN ({marks}) AND pack > ? ORDER BY pack LIMIT ?",  # noqa: S608 - placeholders only
-            (*wanted, after, limit),
-        )
-        return [_pack_row(row) for row in rows]
+        query = f"{PACKS} WHERE state = ? AND pack > ? ORDER BY pack LIMIT ?"
+        rows = [row for state in states for row in self._connection.execute(query, (state, after, limit))]
+        return [_pack_row(row) for row in sorted(rows)[:limit]]
 
     def counts(self) -> Mapping[PackState, int]:
         """Packs per state."""
-        return {PackState(state): packs for state, packs in self._connection.execute("SELECT state, packs FROM totals WHERE packs > 0")}
+        return tally(self._connection, ALL_BATCHES)
 
     def batch(self, batch: BatchId) -> BatchRow | None:
         """One batch, or None."""
-        row = self._connection.execute("SELECT batch, drop_name, state FROM batches WHERE batch = ?", (batch,)).fetchone()
+        row = self._connection.execute(f"{BATCHES} WHERE batch = ?", (batch,)).fetchone()
         return self._batch_row(row) if row else None
 
     def batches(self, states: Iterable[BatchState]) -> Sequence[BatchRow]:
         """Batches in any of ``states``, oldest first."""
-        wanted = [state.value for state in states]
+        wanted = list(states)
         marks = ", ".join("?" * len(wanted))
-        rows = self._connection.execute(
-            f"SELECT batch, drop_name, state FROM batches WHERE state IN ({marks}) ORDER BY opened_seq",  # noqa: S608 - placeholders only
-            wanted,
-        ).fetchall()
+        rows = self._connection.execute(f"{BATCHES} WHERE state IN ({marks}) ORDER BY opened_seq", wanted).fetchall()
         return [self._batch_row(row) for row in rows]
 
     def unpublished(self, limit: int) -> Sequence[Recorded]:
         """The oldest events of the outbox."""
-        rows = self._connection.execute(
-            "SELECT e.seq, e.id, e.time, e.data FROM outbox JOIN events e ON e.seq = outbox.seq ORDER BY outbox.seq LIMIT ?", (limit,)
-        )
+        rows = self._connection.execute(f"{EVENTS} JOIN outbox USING (seq) ORDER BY outbox.seq LIMIT ?", (limit,))
         return [_recorded(row) for row in rows]
 
     def backlog(self) -> int:
@@ -102,14 +105,17 @@ class Reader:
         """Close the connection."""
         self._connection.close()
 
+    def _rows_of_types(self, query: str, order: str, types: Iterable[str], **values: int) -> list[Any]:
+        """Up to ``limit`` rows of each type, or of all types together when none is named."""
+        wanted = list(types)
+        if not wanted:
+            return self._connection.execute(f"{query} {order} LIMIT :limit", values).fetchall()
+        of_type = f"{query} AND type = :type {order} LIMIT :limit"
+        return [row for each in wanted for row in self._connection.execute(of_type, {**values, "type": each})]
+
     def _batch_row(self, row: Sequence[Any]) -> BatchRow:
         batch, drop, state = row
         return BatchRow(BatchId(batch), drop, BatchState(state), tally(self._connection, BatchId(batch)))
-
-
-def _of_types(types: Iterable[str]) -> tuple[str, list[str]]:
-    wanted = list(types)
-    return (f" AND type IN ({', '.join('?' * len(wanted))})" if wanted else ""), wanted
 
 
 def _recorded(row: Sequence[Any]) -> Recorded:

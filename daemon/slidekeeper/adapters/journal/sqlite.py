@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from slidekeeper.adapters.journal.reader import Reader
-from slidekeeper.adapters.journal.schema import open_for_reading, open_for_writing
+from slidekeeper.adapters.journal.schema import open_for_writing
 from slidekeeper.adapters.journal.writer import Writer
 from slidekeeper.errors import Refused
 from slidekeeper.messages.events import Event
@@ -31,31 +31,33 @@ class SqliteJournal:
 
     @classmethod
     def open(cls, path: Path, clock: Clock, outbox: bool) -> SqliteJournal:
-        """Open for the daemon; with ``outbox`` every event is also queued for publishing.
+        """Open for the daemon, making the file if there is none; with ``outbox`` every event is also queued for publishing.
 
         Raises:
-            Refused: the file is damaged or too new.
+            Refused: the file is damaged, no journal, or too new.
+            Unavailable: the disk is full, read-only or failing.
         """
         connection = open_for_writing(path)
-        return cls(Reader(open_for_reading(path)), Writer(connection, clock, outbox))
+        return cls(Reader.beside_writer(path), Writer(connection, clock, outbox))
 
     @classmethod
     def open_read_only(cls, path: Path) -> SqliteJournal:
-        """Open beside a stopped or running daemon; makes no file.
+        """Open while no daemon runs; makes no file, and refuses every commit.
 
         Raises:
-            Refused: there is no journal, or it is damaged.
+            Refused: there is no journal, or it is damaged or too new.
         """
-        return cls(Reader(open_for_reading(path)), None)
+        return cls(Reader.at_rest(path), None)
 
     @property
     def trouble(self) -> str:
-        """Why commits wait at the moment (SQLite's name of the error), or an empty string."""
+        """Why commits wait at the moment (``disk-full``, ``read-only`` …), or an empty string."""
         return self._writer.trouble if self._writer else ""
 
     async def commit(self, event: Event) -> Recorded:
         """Record one event and what follows from it."""
-        return (await self._writing().submit([event]))[0]
+        (recorded,) = await self._writing().submit([event])
+        return recorded
 
     async def commit_all(self, events: Sequence[Event]) -> Sequence[Recorded]:
         """Record several events, all or none."""
@@ -103,18 +105,19 @@ class SqliteJournal:
 
     async def published(self, seq: int) -> None:
         """Forget outbox rows up to ``seq``."""
-        await self._writing().submit(published=seq)
+        await self._writing().submit((), published=seq)
 
     async def backlog(self) -> int:
         """Number of events in the outbox."""
         return await self._read(self._reader.backlog)
 
     async def close(self) -> None:
-        """Commit what was handed in, and close."""
-        if self._writer:
-            await asyncio.to_thread(self._writer.close)
+        """Commit what was handed in, fold the log into the database, and close."""
+        # SQLite folds the log in when the last connection closes, and only if that one may write.
         await self._read(self._reader.close)
         self._reading.shutdown()
+        if self._writer:
+            await asyncio.to_thread(self._writer.close)
 
     def _writing(self) -> Writer:
         if self._writer is None:

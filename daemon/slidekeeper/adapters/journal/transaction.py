@@ -10,8 +10,7 @@ from datetime import datetime
 from slidekeeper.messages.commands import command_to_json
 from slidekeeper.messages.events import (
     AnyBatchEvent,
-    BatchClosed,
-    BatchCompleted,
+    AnyPackEvent,
     BatchEvent,
     BatchOpened,
     Event,
@@ -26,13 +25,17 @@ from slidekeeper.model.identity import BatchId
 from slidekeeper.ports.journal import Recorded
 from slidekeeper.workflow.batches import completion
 from slidekeeper.workflow.states import UNDER_WAY, BatchState, PackState
-from slidekeeper.workflow.table import decide, decide_batch
+from slidekeeper.workflow.table import Decision, decide, decide_batch
+
+ALL_BATCHES = BatchId("")
+"""The tally under this id counts the packs of all batches."""
 
 
 class Transaction:
     """Records events on a connection whose transaction is open."""
 
     def __init__(self, connection: sqlite3.Connection, outbox: bool) -> None:
+        self._execute = connection.execute
         self._connection = connection
         self._outbox = outbox
 
@@ -44,100 +47,103 @@ class Transaction:
         """
         match event:
             case PackEvent():
-                return self._pack_event(event, now)
+                return self._record_of_pack(event, now)
             case BatchEvent():
-                return self._batch_event(event, now)
+                return self._record_of_batch(event, now)
             case _:
                 return self._append(event, now)
 
     def _append(self, event: Event, now: datetime) -> Recorded:
-        recorded_id = uuid.uuid4().hex
-        cursor = self._connection.execute(
+        event_id = uuid.uuid4().hex
+        cursor = self._execute(
             "INSERT INTO events (id, time, type, subject, data) VALUES (?, ?, ?, ?, ?)",
-            (recorded_id, now.isoformat(), event.type, event.subject, event_to_json(event).decode()),
+            (event_id, now.isoformat(), event.type, event.subject, event_to_json(event).decode()),
         )
         seq = cursor.lastrowid or 0
         if self._outbox:
-            self._connection.execute("INSERT INTO outbox (seq) VALUES (?)", (seq,))
-        return Recorded(seq, recorded_id, now, event)
+            self._execute("INSERT INTO outbox (seq) VALUES (?)", (seq,))
+        return Recorded(seq, event_id, now, event)
 
-    def _pack_event(self, event: PackEvent, now: datetime) -> Recorded:
-        row = self._connection.execute("SELECT state, batch FROM packs WHERE pack = ?", (event.pack,)).fetchone()
+    def _record_of_pack(self, event: AnyPackEvent, now: datetime) -> Recorded:
+        row = self._execute("SELECT state, batch FROM packs WHERE pack = ?", (event.pack,)).fetchone()
         before = PackState(row[0]) if row else PackState.NEW
-        decision = decide(before, event)  # type: ignore[arg-type]
-        recorded = self._append(event, now)  # type: ignore[arg-type]
+        decision = decide(before, event)
+        recorded = self._append(event, now)
         if isinstance(event, PackArrived):
-            self._insert_pack(event, recorded)
-            batch = event.batch
+            self._insert(event, recorded)
+        if decision.repeats:
+            self._repeat(event, recorded)
         else:
-            batch = row[1]
-        if not decision.repeats:
-            command = decision.command
-            self._connection.execute(
-                "UPDATE packs SET state = ?, lane = ?, lane_seq = ?, command = ?, attempts = 0, reason = '', detail = '', updated = ? WHERE pack = ?",
-                (
-                    decision.state,
-                    command.type if command else None,
-                    recorded.seq if command else None,
-                    command_to_json(command).decode() if command else None,
-                    now.isoformat(),
-                    event.pack,
-                ),
-            )
-        self._explain(event, now)
-        self._count(batch, before, decision.state, now)
+            self._move(event, decision, recorded)
+        if decision.state is not before:
+            batch = event.batch if isinstance(event, PackArrived) else BatchId(row[1])
+            self._count(batch, before, decision.state)
+            if decision.state not in UNDER_WAY:
+                self._complete(batch, now)
         return recorded
 
-    def _insert_pack(self, event: PackArrived, recorded: Recorded) -> None:
+    def _insert(self, event: PackArrived, recorded: Recorded) -> None:
         time = recorded.time.isoformat()
-        self._connection.execute(
-            "INSERT INTO packs (pack, state, drop_name, batch, arrived, updated) VALUES (?, ?, ?, ?, ?, ?)",
+        self._execute(
+            "INSERT INTO packs (pack, state, drop_name, batch, attempts, reason, detail, arrived, updated) "
+            "VALUES (?, ?, ?, ?, 0, '', '', ?, ?)",
             (event.pack, PackState.NEW, event.drop, event.batch, time, time),
         )
 
-    def _explain(self, event: PackEvent, now: datetime) -> None:
-        """Show on the pack's row why it does not move."""
-        if isinstance(event, PackQuarantined | StepFailed | PackStuck):
-            self._connection.execute(
-                "UPDATE packs SET reason = ?, detail = ?, attempts = attempts + ?, updated = ? WHERE pack = ?",
-                (event.reason, event.detail, isinstance(event, StepFailed), now.isoformat(), event.pack),
-            )
+    def _move(self, event: AnyPackEvent, decision: Decision, recorded: Recorded) -> None:
+        """Bring the pack into its next state and lane; only what holds it there now is shown as the reason."""
+        command = decision.command
+        ordered = (command.type, recorded.seq, command_to_json(command).decode()) if command else (None, None, None)
+        self._execute(
+            "UPDATE packs SET state = ?, lane = ?, lane_seq = ?, command = ?, attempts = 0, reason = ?, detail = ?, updated = ? "
+            "WHERE pack = ?",
+            (decision.state, *ordered, *_reason(event), recorded.time.isoformat(), event.pack),
+        )
 
-    def _count(self, batch: BatchId, before: PackState, after: PackState, now: datetime) -> None:
-        if before is after:
-            return
-        for state, change in ((before, -1), (after, +1)):
-            if state is not PackState.NEW:
-                self._connection.execute(
-                    "INSERT INTO tallies VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET packs = packs + excluded.packs", (batch, state, change)
-                )
-                self._connection.execute("INSERT INTO totals VALUES (?, ?) ON CONFLICT DO UPDATE SET packs = packs + excluded.packs", (state, change))
-        if after not in UNDER_WAY:
-            self._complete(batch, now)
+    def _repeat(self, event: AnyPackEvent, recorded: Recorded) -> None:
+        """The pending command stays; the row shows why it was not carried out yet."""
+        self._execute(
+            "UPDATE packs SET attempts = attempts + ?, reason = ?, detail = ?, updated = ? WHERE pack = ?",
+            (isinstance(event, StepFailed), *_reason(event), recorded.time.isoformat(), event.pack),
+        )
 
-    def _batch_event(self, event: BatchEvent, now: datetime) -> Recorded:
-        row = self._connection.execute("SELECT state FROM batches WHERE batch = ?", (event.batch,)).fetchone()
-        before = BatchState(row[0]) if row else BatchState.NEW
-        after = decide_batch(before, event)  # type: ignore[arg-type]
-        recorded = self._append(event, now)  # type: ignore[arg-type]
+    def _count(self, batch: BatchId, before: PackState, after: PackState) -> None:
+        changes = [(counted, after, +1) for counted in (batch, ALL_BATCHES)]
+        if before is not PackState.NEW:
+            changes += [(counted, before, -1) for counted in (batch, ALL_BATCHES)]
+        upsert = "INSERT INTO tallies VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET packs = packs + excluded.packs"
+        self._connection.executemany(upsert, changes)
+
+    def _record_of_batch(self, event: AnyBatchEvent, now: datetime) -> Recorded:
+        row = self._execute("SELECT state FROM batches WHERE batch = ?", (event.batch,)).fetchone()
+        after = decide_batch(BatchState(row[0]) if row else BatchState.NEW, event)
+        recorded = self._append(event, now)
         if isinstance(event, BatchOpened):
-            self._connection.execute("INSERT INTO batches VALUES (?, ?, ?, ?)", (event.batch, event.drop, after, recorded.seq))
+            self._execute("INSERT INTO batches VALUES (?, ?, ?, ?)", (event.batch, event.drop, after, recorded.seq))
         else:
-            self._connection.execute("UPDATE batches SET state = ? WHERE batch = ?", (after, event.batch))
-        if isinstance(event, BatchClosed):
+            self._execute("UPDATE batches SET state = ? WHERE batch = ?", (after, event.batch))
+        if after is BatchState.CLOSED:
             self._complete(event.batch, now)
         return recorded
 
     def _complete(self, batch: BatchId, now: datetime) -> None:
-        row = self._connection.execute("SELECT state FROM batches WHERE batch = ?", (batch,)).fetchone()
-        if row is None or row[0] != BatchState.CLOSED:
-            return
-        completed: AnyBatchEvent | None = completion(batch, BatchState.CLOSED, tally(self._connection, batch))
-        if isinstance(completed, BatchCompleted):
-            self._batch_event(completed, now)
+        """Record the batch's completion if nothing of it is under way any more."""
+        row = self._execute("SELECT state FROM batches WHERE batch = ?", (batch,)).fetchone()
+        completed = completion(batch, BatchState(row[0]), tally(self._connection, batch)) if row else None
+        if completed:
+            self._record_of_batch(completed, now)
 
 
 def tally(connection: sqlite3.Connection, batch: BatchId) -> Mapping[PackState, int]:
-    """Number of a batch's packs per state."""
+    """Number of a batch's packs per state, or of all packs (:data:`ALL_BATCHES`)."""
     rows = connection.execute("SELECT state, packs FROM tallies WHERE batch = ? AND packs > 0", (batch,))
     return {PackState(state): packs for state, packs in rows}
+
+
+def _reason(event: AnyPackEvent) -> tuple[str, str]:
+    """Reason and detail that the pack's row shows after this event."""
+    match event:
+        case PackQuarantined() | StepFailed() | PackStuck():
+            return event.reason, event.detail
+        case _:
+            return "", ""

@@ -6,14 +6,16 @@ import asyncio
 import queue
 import sqlite3
 import threading
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import structlog
 
 from slidekeeper.adapters.journal.transaction import Transaction
-from slidekeeper.errors import UndefinedTransition
+from slidekeeper.adapters.journal.troubles import damaged, passing_trouble
+from slidekeeper.errors import Refused, SlidekeeperError, Unavailable, UndefinedTransition
 from slidekeeper.messages.events import Event
 from slidekeeper.ports.clock import Clock
 from slidekeeper.ports.journal import Recorded
@@ -21,29 +23,29 @@ from slidekeeper.ports.journal import Recorded
 log = structlog.get_logger(__name__)
 
 GROUP_LIMIT = 256
-"""Submissions in one transaction: enough to share a commit, few enough to keep it short."""
+"""Submissions in one transaction: enough to share its fsync, few enough that the first does not wait long for the last."""
 
 TROUBLE_PAUSE_SECONDS = 1.0
 
+Outcome: TypeAlias = Sequence[Recorded] | SlidekeeperError
 
-@dataclass(slots=True)
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """Events to be recorded together, or outbox rows to be forgotten; and where the answer goes."""
 
-    loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Sequence[Recorded]]
-    events: Sequence[Event] = ()
-    published: int = 0
-    result: Sequence[Recorded] | UndefinedTransition = field(default=())
+    events: Sequence[Event]
+    published: int
 
-    def answer(self) -> None:
-        """Resolve the future; runs in the event loop."""
-        if self.future.cancelled():
+    def answer(self, outcome: Outcome) -> None:
+        """Resolve the future; runs in its event loop."""
+        if self.future.done():
             return
-        if isinstance(self.result, UndefinedTransition):
-            self.future.set_exception(self.result)
+        if isinstance(outcome, SlidekeeperError):
+            self.future.set_exception(outcome)
         else:
-            self.future.set_result(self.result)
+            self.future.set_result(outcome)
 
 
 class Writer:
@@ -53,74 +55,99 @@ class Writer:
         self._connection = connection
         self._clock = clock
         self._transaction = Transaction(connection, outbox)
-        self._queue: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
+        self._submissions: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="journal-writer", daemon=True)
-        self._closing = False
         self.trouble = ""
         self._thread.start()
 
-    async def submit(self, events: Sequence[Event] = (), published: int = 0) -> Sequence[Recorded]:
-        """Record ``events`` in order, all or none, and forget outbox rows up to ``published``; returns when that is durable."""
-        loop = asyncio.get_running_loop()
-        submission = Submission(loop, loop.create_future(), events, published)
-        self._queue.put(submission)
+    async def submit(self, events: Sequence[Event], published: int = 0) -> Sequence[Recorded]:
+        """Record ``events`` in order, all or none, and forget outbox rows up to ``published``; returns when that is durable.
+
+        Raises:
+            UndefinedTransition: the workflow table has no row for one of the events.
+            Unavailable: the journal was closed while its disk was full.
+            Refused: the file is damaged, or the journal closed.
+        """
+        if self._closing.is_set() or not self._thread.is_alive():
+            raise Refused("journal-closed", "nothing can be recorded any more")
+        submission = Submission(asyncio.get_running_loop().create_future(), events, published)
+        self._submissions.put(submission)
         return await submission.future
 
     def close(self) -> None:
         """Commit what was submitted, fold the log into the database and end the thread. Blocks."""
-        self._closing = True
-        self._queue.put(None)
+        self._closing.set()
+        self._submissions.put(None)
         self._thread.join()
 
     def _work(self) -> None:
         ended = False
         while not ended:
             group, ended = self._next_group()
-            if group and self._commit_patiently(group):
-                self._answer(group)
+            if group:
+                self._serve(group)
         self._connection.close()
 
     def _next_group(self) -> tuple[list[Submission], bool]:
-        """Everything that waits, up to the limit; blocks for the first."""
+        """Everything that waits, up to the limit; blocks for the first. The flag says that nothing comes after it."""
         group: list[Submission] = []
-        entry = self._queue.get()
+        entry = self._submissions.get()
         while entry is not None:
             group.append(entry)
-            if len(group) >= GROUP_LIMIT or self._queue.empty():
+            if len(group) >= GROUP_LIMIT or self._submissions.empty():
                 return group, False
-            entry = self._queue.get()
+            entry = self._submissions.get()
         return group, True
 
-    def _commit_patiently(self, group: Sequence[Submission]) -> bool:
-        """Commit, again and again while the disk is full; gives up only when the daemon is to stop."""
+    def _serve(self, group: Sequence[Submission]) -> None:
+        """Answer every submission of the group, even if a fault of ours ends the thread."""
+        outcomes: Sequence[Outcome] = [Refused("journal-fault", "the journal's writer ended with a fault; see the log")] * len(group)
+        try:
+            outcomes = self._settle(group)
+        finally:
+            _answer(group, outcomes)
+
+    def _settle(self, group: Sequence[Submission]) -> Sequence[Outcome]:
+        """Commit, again and again while the disk is full; gives up only on damage, or when the journal is to close."""
         while True:
             try:
-                self._commit(group)
-            except sqlite3.OperationalError as error:
+                outcomes = self._commit(group)
+            except sqlite3.Error as error:
                 self._undo()
-                self._report_trouble(error.sqlite_errorname)
-                if self._closing:
-                    return False
-                time.sleep(TROUBLE_PAUSE_SECONDS)
+                trouble = passing_trouble(error)
+                if not trouble:
+                    return [damaged(error)] * len(group)
+                if self._closing.is_set():
+                    return [Unavailable("state", trouble, "the journal was closed before this could be recorded")] * len(group)
+                self._report_trouble(trouble)
+                self._closing.wait(TROUBLE_PAUSE_SECONDS)
             else:
                 self._report_trouble("")
-                return True
+                return outcomes
 
-    def _commit(self, group: Sequence[Submission]) -> None:
+    def _commit(self, group: Sequence[Submission]) -> Sequence[Outcome]:
         self._connection.execute("BEGIN IMMEDIATE")
-        for submission in group:
-            self._connection.execute("SAVEPOINT submission")
-            try:
-                submission.result = [self._transaction.record(event, self._clock.now()) for event in submission.events]
-                if submission.published:
-                    self._connection.execute("DELETE FROM outbox WHERE seq <= ?", (submission.published,))
-            except UndefinedTransition as refused:
-                submission.result = refused
-                self._connection.execute("ROLLBACK TO submission")
-            self._connection.execute("RELEASE submission")
+        outcomes = [self._record(submission) for submission in group]
         self._connection.execute("COMMIT")
+        return outcomes
+
+    def _record(self, submission: Submission) -> Outcome:
+        """One submission within the group's transaction; what the table refuses is rolled back alone."""
+        execute = self._connection.execute
+        if submission.published:
+            execute("DELETE FROM outbox WHERE seq <= ?", (submission.published,))
+        execute("SAVEPOINT submission")
+        try:
+            outcome: Outcome = [self._transaction.record(event, self._clock.now()) for event in submission.events]
+        except UndefinedTransition as refused:
+            execute("ROLLBACK TO submission")
+            outcome = refused
+        execute("RELEASE submission")
+        return outcome
 
     def _undo(self) -> None:
+        """Some errors end the transaction by themselves, some leave it open."""
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
@@ -132,13 +159,16 @@ class Writer:
             else:
                 log.info("journal goes on")
 
-    def _answer(self, group: Sequence[Submission]) -> None:
-        """Resolve all futures of the group with one wake-up per event loop."""
-        for loop in {submission.loop for submission in group}:
-            mine = [submission for submission in group if submission.loop is loop]
+
+def _answer(group: Sequence[Submission], outcomes: Sequence[Outcome]) -> None:
+    """Resolve all futures of the group with one wake-up for each event loop."""
+    answers = list(zip(group, outcomes, strict=True))
+    for loop in {submission.future.get_loop() for submission in group}:
+        mine = [(submission, outcome) for submission, outcome in answers if submission.future.get_loop() is loop]
+        with suppress(RuntimeError):  # a loop that has ended has nobody who waits
             loop.call_soon_threadsafe(_answer_all, mine)
 
 
-def _answer_all(submissions: Sequence[Submission]) -> None:
-    for submission in submissions:
-        submission.answer()
+def _answer_all(answers: Sequence[tuple[Submission, Outcome]]) -> None:
+    for submission, outcome in answers:
+        submission.answer(outcome)

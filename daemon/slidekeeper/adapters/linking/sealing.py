@@ -1,8 +1,8 @@
 """How identifiers are hidden in the linking table.
 
-Two keys are derived from the one on disk (HKDF, RFC 5869): one for keyed hashes, by which a value is found again without
-being readable (HMAC-SHA-256, RFC 2104), one for sealing (AES-256-GCM with random 96-bit nonces, NIST SP 800-38D). The domain
-is authenticated with the value, so that a sealed barcode cannot be passed off as a file name.
+Two keys are derived from the one on disk (HKDF with SHA-256, RFC 5869): one for keyed hashes, by which a value is found again
+without being readable (HMAC-SHA-256, RFC 2104), one for sealing (AES-256-GCM with random 96-bit nonces, NIST SP 800-38D). The
+domain and the key's version are authenticated with the value: a sealed file name cannot be passed off as a barcode.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from slidekeeper.errors import Refused
 
 NONCE_BYTES = 12
 KEY_VERSION = 1
+"""Stored with every value; a second key would be the second version."""
 
 
 class Seal:
@@ -34,7 +35,7 @@ class Seal:
         return hmac.digest(self._lookup, domain.encode() + b"\0" + value, "sha256")
 
     def seal(self, domain: str, value: bytes) -> bytes:
-        """``value`` encrypted: nonce, ciphertext and tag."""
+        """``value`` encrypted: 12 bytes of nonce, the ciphertext, 16 bytes of tag."""
         nonce = secrets.token_bytes(NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, value, _context(domain))
 
@@ -42,12 +43,13 @@ class Seal:
         """The value that :meth:`seal` hid.
 
         Raises:
-            Refused: another key sealed it, or it was altered.
+            Refused: another key sealed it, for another domain, or it was altered.
         """
         try:
             return self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _context(domain))
         except InvalidTag:
-            raise Refused("key-wrong", "this key does not open the linking table", "Restore the key that belongs to this state") from None
+            remedy = "Restore the key that belongs to this state from the broker's backup"
+            raise Refused("key-wrong", "this key does not open the linking table", remedy) from None
 
 
 def _context(domain: str) -> bytes:

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from slidekeeper.adapters.linking.keys import Key
 from slidekeeper.adapters.linking.sealing import Seal
 from slidekeeper.adapters.linking.table import LinkingTable
-from slidekeeper.errors import Refused, Unavailable
+from slidekeeper.errors import Refused, SlidekeeperError, Unavailable
+from slidekeeper.model.concealed import Concealed
 from slidekeeper.model.identity import PackId, SlideNumber
 from slidekeeper.model.phi import Barcode
 from slidekeeper.ports.linking import Claim, NewRevision
@@ -23,7 +24,7 @@ T = TypeVar("T")
 
 
 class SqliteLinking:
-    """Implements :class:`slidekeeper.ports.linking.Linking`."""
+    """Implements :class:`slidekeeper.ports.linking.Linking`; all use of the file happens in its one thread."""
 
     def __init__(self, table: LinkingTable) -> None:
         self._table = table
@@ -34,18 +35,23 @@ class SqliteLinking:
         """Open or make the table at ``path``.
 
         Raises:
-            Refused: folder or file are open to others, or the key is not the table's.
+            Refused: folder or file are open to others, the key is not the table's, or the file is damaged.
+            Unavailable: the disk is full, read-only or failing.
         """
         _check_private(path.parent, 0o700)
         if path.exists():
             _check_private(path, 0o600)
-        else:
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        return cls(LinkingTable(path, Seal(key)))
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            return cls(LinkingTable.open(path, Seal(key)))
+        except sqlite3.Error as error:
+            raise _explained(error) from None
+        except OSError as error:
+            raise Unavailable("state", "linking-table", os.strerror(error.errno or 0), "Mend the state's disk") from None
 
-    async def slide_number(self, barcode: Barcode) -> SlideNumber:
+    async def slide_number(self, barcode: Barcode, original_name: Concealed[str] | None = None) -> SlideNumber:
         """The number of the barcode's slide."""
-        return await self._call(self._table.slide_number, barcode)
+        return await self._call(self._table.slide_number, barcode, original_name)
 
     async def claim(self, number: SlideNumber, content: str, pack: PackId) -> Claim:
         """Bind content to the next revision of ``number``, or say who has it."""
@@ -63,8 +69,16 @@ class SqliteLinking:
     async def _call(self, action: Callable[..., T], *arguments: Any) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, action, *arguments)
-        except sqlite3.OperationalError as trouble:
-            raise Unavailable("state", "linking-table", trouble.sqlite_errorname, "Free space on the state's disk") from None
+        except sqlite3.Error as error:
+            raise _explained(error) from None
+
+
+def _explained(error: sqlite3.Error) -> SlidekeeperError:
+    """Trouble with the disk passes, damage does not. SQLite's own text is left out."""
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    if isinstance(error, sqlite3.OperationalError):
+        return Unavailable("state", "linking-table", f"SQLite says {name}", "Free space on the state's disk")
+    return Refused("linking-damaged", f"SQLite says {name}", "Restore identified/linking.sqlite from the broker's backup")
 
 
 def _check_private(path: Path, mode: int) -> None:

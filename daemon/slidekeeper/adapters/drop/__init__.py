@@ -1,0 +1,1 @@
+"""Drop folders on a POSIX file system."""

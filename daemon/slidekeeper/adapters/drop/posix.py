@@ -1,0 +1,132 @@
+"""One drop folder: who is who, opened without following any symlink, and whether the folder is there at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from slidekeeper.adapters.drop.lease import has_writer
+from slidekeeper.errors import Permanent, SourceChanged, Temporary, Unavailable
+from slidekeeper.model.phi import FileIdentity, Member, RelativePath
+from slidekeeper.ports.drop import Sighting
+
+FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+
+
+def special_kind(mode: int) -> str:
+    """What a file is if it is not a regular one; empty for a regular file."""
+    kinds = {stat.S_IFLNK: "symlink", stat.S_IFIFO: "fifo", stat.S_IFSOCK: "socket", stat.S_IFREG: ""}
+    return kinds.get(stat.S_IFMT(mode), "device")
+
+
+def sighting_of(path: bytes, status: os.stat_result) -> Sighting:
+    """A sighting made of what lstat(2) says."""
+    identity = FileIdentity(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return Sighting(RelativePath(path), identity, special_kind(status.st_mode), status.st_nlink)
+
+
+@dataclass(frozen=True, slots=True)
+class PosixDrop:
+    """Implements :class:`slidekeeper.ports.drop.Drop`."""
+
+    name: str
+    root: Path
+    mount: bool = False
+    sentinel: str = ""
+
+    def check_available(self) -> None:
+        """Refuse a missing root, an empty mount point, and a root without its sentinel."""
+        place = f"drop:{self.name}"
+        try:
+            there = stat.S_ISDIR(self.root.stat().st_mode)
+        except OSError as error:
+            raise Unavailable(place, "unreachable", errno.errorcode.get(error.errno or 0, "OSError"), "Mount the drop folder") from None
+        if not there:
+            raise Unavailable(place, "no-folder", "the drop folder is no folder", "Check [drop] path")
+        if self.mount and not self.root.is_mount():
+            raise Unavailable(place, "not-mounted", "nothing is mounted on the drop folder", "Mount it")
+        if self.sentinel and not (self.root / self.sentinel).exists():
+            raise Unavailable(place, "no-sentinel", "the drop folder lacks its sentinel file", "Mount the right share, or restore the file")
+
+    def open(self, member: Member) -> BinaryIO:
+        """Open the member that settled."""
+        with self._errors(), self._folder_of(member.path) as (folder, name):
+            descriptor = os.open(name, FILE_FLAGS, dir_fd=folder)
+        status = os.fstat(descriptor)
+        if special_kind(status.st_mode) or sighting_of(b"", status).identity != member.identity:
+            os.close(descriptor)
+            raise SourceChanged("source-changed", "the file is not the one that settled")
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        return os.fdopen(descriptor, "rb", buffering=0)
+
+    def see(self, path: RelativePath) -> Sighting | None:
+        """The file as it is now."""
+        try:
+            with self._folder_of(path) as (folder, name):
+                return sighting_of(path.reveal(), os.stat(name, dir_fd=folder, follow_symlinks=False))
+        except OSError as error:
+            if error.errno in GONE:
+                return None
+            raise Temporary("drop-error", errno.errorcode.get(error.errno or 0, "OSError")) from None
+
+    def identify(self, path: RelativePath) -> FileIdentity | None:
+        """The file's identity now."""
+        seen = self.see(path)
+        return seen.identity if seen else None
+
+    def is_being_written(self, path: RelativePath) -> bool:
+        """Whether a local writer certainly has the file open."""
+        try:
+            with self._folder_of(path) as (folder, name):
+                descriptor = os.open(name, FILE_FLAGS, dir_fd=folder)
+        except OSError:
+            return False
+        try:
+            return has_writer(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def delete(self, member: Member) -> None:
+        """Remove a member that is still the file that settled."""
+        if self.identify(member.path) != member.identity:
+            return
+        try:
+            with self._folder_of(member.path) as (folder, name):
+                os.unlink(name, dir_fd=folder)
+        except OSError as error:
+            raise Permanent("permission", errno.errorcode.get(error.errno or 0, "OSError"), "Give the service write access to the folder") from None
+
+    @contextmanager
+    def _folder_of(self, path: RelativePath) -> Iterator[tuple[int, bytes]]:
+        """A descriptor of the folder that holds ``path``, reached step by step without following symlinks; and the last name."""
+        *folders, name = path.reveal().split(b"/")
+        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for folder in folders:
+                below = os.open(folder, FOLDER_FLAGS, dir_fd=descriptor)
+                os.close(descriptor)
+                descriptor = below
+            yield descriptor, name
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Sort errors of opening; their texts name files and stay here."""
+        try:
+            yield
+        except OSError as error:
+            name = errno.errorcode.get(error.errno or 0, "OSError")
+            if error.errno in GONE or error.errno == errno.ENXIO:
+                raise SourceChanged("source-changed", "the file is gone") from None
+            if error.errno in (errno.EACCES, errno.EPERM):
+                raise Permanent("unreadable", name, "Give the service read access to the file") from None
+            raise Temporary("drop-error", name) from None

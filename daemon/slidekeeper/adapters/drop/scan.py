@@ -1,0 +1,155 @@
+"""The reconciling scan: what is below the root and not in the index, or there with another identity.
+
+A directory whose modification time is the one it was listed with holds the same names, so only its sub-directories are visited;
+once a day every directory is listed all the same, so that a file rewritten in place is found even if its event was lost.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from slidekeeper.adapters.drop.index import connect, split
+from slidekeeper.adapters.drop.posix import PosixDrop, sighting_of
+from slidekeeper.model.phi import FileIdentity, RelativePath
+from slidekeeper.ports.drop import Portion, Sighting
+
+PORTION = 500
+"""Files compared at once; bounds memory whatever the size of a directory."""
+
+DAY = 86400.0
+CLOCK_GRAIN_NS = 2_000_000_000
+"""A directory that changed this shortly before it was listed may have changed again within the same tick of its file system's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    mtime_ns: int
+    at: float
+
+
+class TreeScan:
+    """Implements :class:`slidekeeper.ports.drop.Scan` for one drop folder; one thread at a time."""
+
+    def __init__(self, drop: PosixDrop, index: Path, ignore: Sequence[str]) -> None:
+        self._drop = drop
+        self._index = connect(index)
+        self._root = os.fsencode(drop.root)
+        self._ignore = tuple(ignore)
+        self._directories = 0
+
+    @property
+    def directories(self) -> int:
+        """Number of directories, as of the last scan."""
+        return self._directories
+
+    def everything(self) -> Iterator[Portion]:
+        """Reconcile the whole tree."""
+        known = self._known_directories()
+        children = _children(known)
+        visited = 0
+        waiting = [b""]
+        while waiting:
+            directory = waiting.pop()
+            visited += 1
+            yield from self._visit(directory, known.get(directory), children, waiting)
+        self._directories = visited
+
+    def look(self, paths: Sequence[RelativePath]) -> Iterator[Portion]:
+        """Reconcile single files, and directories with all below them."""
+        directories = [path.reveal() for path in paths if self._is_directory(path.reveal())]
+        files = [path for path in paths if path.reveal() not in directories and not self._ignored(split(path)[1])]
+        seen = [sighting for path in files if (sighting := self._drop.see(path)) is not None]
+        if seen:
+            yield Portion(self._unknown(seen), ())
+        while directories:
+            yield from self._visit(directories.pop(), None, {}, directories)
+
+    def close(self) -> None:
+        """Close the index."""
+        self._index.close()
+
+    def _visit(
+        self, directory: bytes, listed: _Listed | None, children: Mapping[bytes, list[bytes]], waiting: list[bytes]
+    ) -> Iterator[Portion]:
+        """What is new in a directory; its sub-directories are added to ``waiting``."""
+        try:
+            mtime_ns = os.stat(os.path.join(self._root, directory), follow_symlinks=False).st_mtime_ns
+        except OSError:
+            return
+        if listed and listed.mtime_ns == mtime_ns and time.time() - listed.at < DAY and mtime_ns + CLOCK_GRAIN_NS < listed.at * 1e9:
+            waiting += children.get(directory, ())
+        else:
+            yield from self._list(directory, mtime_ns, waiting)
+
+    def _list(self, directory: bytes, mtime_ns: int, waiting: list[bytes]) -> Iterator[Portion]:
+        """List one directory; its sub-directories are added to ``waiting``."""
+        seen: list[Sighting] = []
+        try:
+            with os.scandir(os.path.join(self._root, directory)) as entries:
+                for entry in entries:
+                    if self._ignored(entry.name):
+                        continue
+                    path = directory + b"/" + entry.name if directory else entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(path)
+                    else:
+                        seen += _lstat(path, entry)
+                    if len(seen) >= PORTION:
+                        yield Portion(self._unknown(seen), ())
+                        seen = []
+        except OSError:
+            return
+        yield Portion(self._unknown(seen), [(directory, mtime_ns)])
+
+    def _unknown(self, seen: Sequence[Sighting]) -> Sequence[Sighting]:
+        """Those of the sightings that the index lacks or has with another identity; all in portions of one directory or single files."""
+        unknown: list[Sighting] = []
+        by_directory: dict[bytes, list[Sighting]] = {}
+        for sighting in seen:
+            by_directory.setdefault(split(sighting.path)[0], []).append(sighting)
+        for directory, sightings in by_directory.items():
+            known = self._known_files(directory, [split(sighting.path)[1] for sighting in sightings])
+            unknown += [sighting for sighting in sightings if known.get(split(sighting.path)[1]) != sighting.identity]
+        return unknown
+
+    def _known_files(self, directory: bytes, names: Sequence[bytes]) -> Mapping[bytes, FileIdentity]:
+        marks = ", ".join("?" * len(names))
+        rows = self._index.execute(
+            f"SELECT name, size, mtime_ns, ctime_ns FROM files WHERE drop_name = ? AND directory = ? AND name IN ({marks})",  # noqa: S608 - placeholders
+            (self._drop.name, directory, *names),
+        )
+        return {name: FileIdentity(*identity) for name, *identity in rows}
+
+    def _known_directories(self) -> Mapping[bytes, _Listed]:
+        rows = self._index.execute("SELECT directory, mtime_ns, listed FROM directories WHERE drop_name = ?", (self._drop.name,))
+        return {directory: _Listed(mtime_ns, at) for directory, mtime_ns, at in rows}
+
+    def _is_directory(self, path: bytes) -> bool:
+        full = os.path.join(self._root, path)
+        return os.path.isdir(full) and not os.path.islink(full)
+
+    def _ignored(self, name: bytes) -> bool:
+        text = os.fsdecode(name)
+        return any(fnmatchcase(text, pattern) for pattern in self._ignore)
+
+
+def _children(directories: Mapping[bytes, _Listed]) -> dict[bytes, list[bytes]]:
+    """Known sub-directories by directory."""
+    children: dict[bytes, list[bytes]] = {}
+    for directory in directories:
+        if directory:
+            children.setdefault(directory.rpartition(b"/")[0], []).append(directory)
+    return children
+
+
+def _lstat(path: bytes, entry: os.DirEntry[bytes]) -> list[Sighting]:
+    try:
+        return [sighting_of(path, entry.stat(follow_symlinks=False))]
+    except OSError:
+        return []  # gone between listing and looking
+

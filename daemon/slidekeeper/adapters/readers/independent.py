@@ -1,0 +1,120 @@
+"""Proof by another: OpenSlide and tifffile re-read what the splice plan wrote, knowing nothing of how it was planned."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import openslide
+import tifffile
+from PIL import Image
+
+from slidekeeper.errors import Permanent
+from slidekeeper.model.slide import ImageFacts
+
+VENDORS = {"aperio": "aperio", "generic-tiff": "generic-tiff"}
+"""What OpenSlide calls our formats."""
+
+HARMLESS_TAGS = frozenset(
+    {254, 256, 257, 258, 259, 262, 266, 270, 273, 274, 277, 278, 279, 282, 283, 284, 296, 317, 320, 322, 323, 324, 325}
+    | {330, 338, 339, 347, 529, 530, 531, 532, 32997, 34675}
+)
+"""This reader's own list: geometry, coding and colour of pixels."""
+
+DESCRIPTION = 270
+MPP_TOLERANCE = 0.001
+THUMBNAIL_QUALITY = 85
+SEARCHED_TILE = 1024
+"""Longest side in pixels of the region that is decoded to see that pixels can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndependentReader:
+    """Implements :class:`slidekeeper.ports.proof.Reader`."""
+
+    def verify(self, path: Path, facts: ImageFacts) -> None:
+        """Compare the finished file with what was planned.
+
+        Raises:
+            Permanent: ``proof-failed``, with the first difference.
+        """
+        with _quiet_tifffile(), _open_slide(path) as slide:
+            _verify_with_openslide(slide, facts)
+        with _quiet_tifffile():
+            _verify_with_tifffile(path, facts)
+
+    def thumbnail(self, path: Path, longest_side: int) -> bytes:
+        """A JPEG of the whole slide, made from its pixels, without any metadata."""
+        with _open_slide(path) as slide:
+            image = slide.get_thumbnail((longest_side, longest_side))
+        stream = io.BytesIO()
+        Image.frombytes("RGB", image.size, image.convert("RGB").tobytes()).save(stream, "JPEG", quality=THUMBNAIL_QUALITY)
+        return stream.getvalue()
+
+
+@contextmanager
+def _open_slide(path: Path) -> Iterator[openslide.OpenSlide]:
+    try:
+        slide = openslide.OpenSlide(path)
+    except openslide.OpenSlideError as refused:
+        raise Permanent("proof-failed", f"OpenSlide cannot open the result ({type(refused).__name__})") from None
+    try:
+        yield slide
+    except openslide.OpenSlideError as refused:
+        raise Permanent("proof-failed", f"OpenSlide cannot read the result ({type(refused).__name__})") from None
+    finally:
+        slide.close()
+
+
+@contextmanager
+def _quiet_tifffile() -> Iterator[None]:
+    """tifffile's warnings quote values of tags."""
+    logger = logging.getLogger("tifffile")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+def _verify_with_openslide(slide: openslide.OpenSlide, facts: ImageFacts) -> None:
+    _require(slide.properties.get(openslide.PROPERTY_NAME_VENDOR) == VENDORS[facts.format], "vendor")
+    _require(slide.dimensions == (facts.levels[0].width, facts.levels[0].height), "dimensions")
+    _require(set(slide.level_dimensions) <= {(level.width, level.height) for level in facts.levels}, "levels")
+    _require(not {"label", "macro"} & set(slide.associated_images), "label or macro image")
+    mpp = slide.properties.get(openslide.PROPERTY_NAME_MPP_X)
+    if facts.mpp is not None and mpp is not None:
+        _require(abs(float(mpp) - facts.mpp) <= MPP_TOLERANCE * facts.mpp, "resolution")
+    smallest = slide.level_count - 1
+    width, height = slide.level_dimensions[smallest]
+    slide.read_region((0, 0), smallest, (min(width, SEARCHED_TILE), min(height, SEARCHED_TILE)))
+
+
+def _verify_with_tifffile(path: Path, facts: ImageFacts) -> None:
+    try:
+        with tifffile.TiffFile(path) as file:
+            pages = [page for page in file.pages if isinstance(page, tifffile.TiffPage)]
+            pages += [sub for page in pages for sub in (page.pages or ()) if isinstance(sub, tifffile.TiffPage)]
+            for page in pages:
+                _verify_page(page, facts)
+            tiled = {(page.imagewidth, page.imagelength) for page in pages if page.is_tiled}
+    except (tifffile.TiffFileError, ValueError, KeyError, IndexError) as refused:
+        raise Permanent("proof-failed", f"tifffile cannot read the result ({type(refused).__name__})") from None
+    _require(tiled == {(level.width, level.height) for level in facts.levels}, "levels")
+
+
+def _verify_page(page: tifffile.TiffPage, facts: ImageFacts) -> None:
+    for tag in page.tags:
+        _require(tag.code in HARMLESS_TAGS, f"tag {tag.code}")
+    _require(page.subfiletype in (0, 1) if page.is_tiled else page.subfiletype == 0, "an image that is no level")
+    _require(facts.format == "aperio" or DESCRIPTION not in page.tags, "image description")
+
+
+def _require(equal: bool, what: str) -> None:
+    if not equal:
+        raise Permanent("proof-failed", f"an independent reader finds another {what} than was planned")

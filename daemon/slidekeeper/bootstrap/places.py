@@ -1,0 +1,74 @@
+"""Where a site keeps what: the file names of the contract, in one place."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from slidekeeper.errors import Unavailable
+from slidekeeper.settings.loader import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Paths below the state folder, and the disks that matter."""
+
+    settings: Settings
+
+    @property
+    def journal(self) -> Path:
+        """The journal."""
+        return self.settings.site.state / "journal.sqlite"
+
+    @property
+    def catalog(self) -> Path:
+        """The catalog."""
+        return self.settings.site.state / "catalog.duckdb"
+
+    @property
+    def published(self) -> Path:
+        """The catalog as researchers read it."""
+        return self.settings.site.state / "published"
+
+    @property
+    def identified(self) -> Path:
+        """The restricted folder."""
+        return self.settings.site.state / "identified"
+
+    @property
+    def linking(self) -> Path:
+        """The linking table."""
+        return self.identified / "linking.sqlite"
+
+    @property
+    def index(self) -> Path:
+        """Intake's index of known files."""
+        return self.identified / "intake.sqlite"
+
+    @property
+    def disks(self) -> Mapping[str, Path]:
+        """Folders whose free space people want to see."""
+        tiers = {name: tier.path for name, tier in self.settings.tier.items()}
+        return {"state": self.settings.site.state, "bucket": self.settings.bucket.path, **tiers}
+
+
+def probe_folder(folder: Path) -> None:
+    """Prove that the state's disk can be written.
+
+    Raises:
+        Unavailable: it cannot.
+    """
+    probe = folder / f".probe-{os.getpid()}"
+    try:
+        with probe.open("wb") as stream:
+            stream.write(bytes(65536))
+            stream.flush()
+            os.fsync(stream.fileno())
+        probe.unlink()
+    except OSError as error:
+        probe.unlink(missing_ok=True)
+        name = errno.errorcode.get(error.errno or 0, "OSError")
+        raise Unavailable("state", "disk-full" if error.errno == errno.ENOSPC else "io-error", name, "Free space on the state's disk") from None

@@ -1,0 +1,142 @@
+"""What a worker does with one slide: a pure function of one picklable argument, so that it runs on any machine.
+
+Nothing survives a failure: whatever went wrong, what lay aside is removed before the error leaves.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from slidekeeper.errors import Permanent, SlidekeeperError, SourceChanged
+from slidekeeper.model.concealed import Concealed
+from slidekeeper.model.phi import Barcode, Member
+from slidekeeper.model.slide import ImageFacts
+from slidekeeper.model.splice import Anonymization, Secret
+from slidekeeper.ports.bucket import Bucket, Written
+from slidekeeper.ports.drop import Drop
+from slidekeeper.ports.formats import Format, Registry, Source
+from slidekeeper.ports.proof import Reader, SearchFactory
+
+THUMBNAIL = "thumbnail.jpg"
+SHORTEST_FOLDER_NAME = 6
+"""Characters from which on a folder's name is taken for an identifier; shorter ones are words like ``scan``."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnonymizeRequest:
+    """All that a worker needs; holds no key."""
+
+    drop: Drop
+    image: Member
+    barcode: Barcode
+    stem: str
+    """The anonymized file's name without extension: the slide number."""
+    bucket: Bucket
+    aside: str
+    formats: Registry
+    search: SearchFactory
+    reader: Reader
+    thumbnail_pixels: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnonymizeOutcome:
+    """What came out; the copy lies aside, proven."""
+
+    facts: ImageFacts
+    written: Written
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class WholenessRequest:
+    """Asks whether a slide is complete."""
+
+    drop: Drop
+    image: Member
+    formats: Registry
+
+
+def anonymize_slide(request: AnonymizeRequest) -> AnonymizeOutcome:
+    """Write an anonymized, proven copy aside.
+
+    Raises:
+        Permanent: it cannot be proven clean, or is no supported slide.
+        SourceChanged: it changed while it was read.
+        Unavailable: the bucket cannot take it now.
+    """
+    started = time.perf_counter()
+    try:
+        with request.drop.open(request.image) as stream:
+            format_, plan, written = _splice(request, stream)
+        _prove(request, plan.facts)
+        thumbnail = request.reader.thumbnail(request.bucket.aside_path(request.aside, _name(request, plan.facts)), request.thumbnail_pixels)
+        request.bucket.put(request.aside, THUMBNAIL, thumbnail)
+    except BaseException:
+        _clean_up(request)
+        raise
+    return AnonymizeOutcome(plan.facts, written, round(time.perf_counter() - started, 3))
+
+
+def probe_wholeness(request: WholenessRequest) -> str:
+    """Why the slide is not whole yet, or an empty string; a format nobody knows is as whole as it will ever be."""
+    with request.drop.open(request.image) as stream:
+        source = Source(stream, request.image.identity.size)
+        try:
+            return request.formats.recognize(source).missing(source)
+        except Permanent as unknown:
+            return unknown.reason if unknown.reason == "empty-file" else ""
+
+
+def _splice(request: AnonymizeRequest, stream: BinaryIO) -> tuple[Format, Anonymization, Written]:
+    """Plan and write; the search sees every finished byte on its way."""
+    source = Source(stream, request.image.identity.size)
+    format_ = request.formats.recognize(source)
+    missing = format_.missing(source)
+    if missing:
+        raise Permanent(missing, "the headers refer to bytes that are not there")
+    try:
+        plan = format_.plan(source)
+    except EOFError:
+        raise SourceChanged("source-changed", "the file became shorter while it was read") from None
+    search = request.search([*plan.texts, *_names(request)], plan.windows)
+    written = request.bucket.splice(request.aside, _name(request, plan.facts), stream, plan.plan, search.feed)
+    if search.hits():
+        raise Permanent("identifier-found", f"{search.hits()} of the values that had to go were still in the result")
+    _check_unchanged(request, stream)
+    return format_, plan, written
+
+
+def _name(request: AnonymizeRequest, facts: ImageFacts) -> str:
+    return f"{request.stem}{facts.extension}"
+
+
+def _names(request: AnonymizeRequest) -> list[Concealed[bytes]]:
+    """The identifiers that the path itself carries: barcode, file name, names of folders."""
+    *folders, name = request.image.path.reveal().split(b"/")
+    long_folders = [folder for folder in folders if len(folder) >= SHORTEST_FOLDER_NAME and not folder.isdigit()]
+    return [Secret(part) for part in dict.fromkeys([request.barcode.reveal().encode("utf-8", "surrogateescape"), name, *long_folders])]
+
+
+def _check_unchanged(request: AnonymizeRequest, stream: BinaryIO) -> None:
+    """The open file and the file of that name must both still be the one that settled."""
+    status = os.fstat(stream.fileno())
+    settled = request.image.identity
+    same = (status.st_size, status.st_mtime_ns, status.st_ctime_ns) == (settled.size, settled.mtime_ns, settled.ctime_ns)
+    if not same or request.drop.identify(request.image.path) != settled:
+        raise SourceChanged("source-changed", "the file was changed or replaced while it was read")
+
+
+def _prove(request: AnonymizeRequest, facts: ImageFacts) -> None:
+    request.reader.verify(request.bucket.aside_path(request.aside, _name(request, facts)), facts)
+
+
+def _clean_up(request: AnonymizeRequest) -> None:
+    """Remove what lies aside; if that fails too, the next start sweeps it, and the first error matters more."""
+    try:
+        request.bucket.discard(request.aside)
+    except SlidekeeperError:
+        return

@@ -1,0 +1,1 @@
+"""Intake: observes drop folders, assembles packs, waits until they settle, and lets go of originals."""

@@ -1,0 +1,242 @@
+"""Intake: what is seen in drop folders becomes packs and batches, and what happens to them is reported."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from slidekeeper.errors import Refused, Unavailable, UndefinedTransition
+from slidekeeper.messages.commands import SettlePack
+from slidekeeper.messages.events import BatchClosed, BatchOpened, Event, PackArrived, PackQuarantined, PackSuperseded
+from slidekeeper.model.identity import BatchId, new_batch_id, new_pack_id
+from slidekeeper.model.phi import Member, PackFiles, RelativePath, Role
+from slidekeeper.ports.clock import Clock
+from slidekeeper.ports.drop import KnownFiles, Sighting
+from slidekeeper.ports.journal import Journal
+from slidekeeper.steps.intake.assembly import PackKey, barcode_of, grouped, is_marker, merged, session_of
+from slidekeeper.steps.intake.tracker import Tracker
+from slidekeeper.steps.intake.watcher import WatchedDrop, Watcher
+from slidekeeper.workflow.states import BatchState, PackState
+
+log = structlog.get_logger(__name__)
+
+UNDER_WAY = frozenset({PackState.SETTLED, PackState.ANONYMIZED, PackState.STORED, PackState.CATALOGUED})
+
+
+class Intake:
+    """Observes all drop folders of the site."""
+
+    def __init__(
+        self,
+        drops: Mapping[str, WatchedDrop],
+        known: KnownFiles,
+        journal: Journal,
+        report: Callable[[Event], Awaitable[object]],
+        wholeness: Callable[[PackFiles], Awaitable[str]],
+        suspend: Callable[[Unavailable], Awaitable[None]],
+        clock: Clock,
+    ) -> None:
+        """
+        Args:
+            drops: by name.
+            known: the restricted index.
+            journal: for the states of packs and batches that are known.
+            report: takes every event; returns when it is committed.
+            wholeness: asks a worker why an image is not whole; an empty string means that it is.
+            suspend: is told that a drop folder is unavailable.
+            clock: for quiet times.
+        """
+        self._drops = drops
+        self._known = known
+        self._journal = journal
+        self._report = report
+        self._tracker = Tracker(
+            {name: watched.drop for name, watched in drops.items()},
+            {name: watched.settings for name, watched in drops.items()},
+            known,
+            report,
+            wholeness,
+            suspend,
+            clock,
+        )
+        self._watchers = {
+            name: Watcher(watched, known, self._ingest, self._close_marked, report, suspend, clock) for name, watched in drops.items()
+        }
+        self._marked: list[tuple[str, bytes]] = []
+        self._ingesting = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Observe until cancelled."""
+        await self._recover()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tracker.run())
+            for watcher in self._watchers.values():
+                group.create_task(watcher.run())
+
+    async def settle(self, command: SettlePack) -> None:
+        """Follow a pack until it settles; the outcome is reported later. Does nothing for a pack that is followed already."""
+        if command.pack in self._tracker:
+            return
+        files = await self._known.find(command.pack)
+        if files is None or files.drop not in self._drops or not files.members:
+            reason = "the restricted index or the settings no longer know this pack's files"
+            await self._report(PackQuarantined(pack=command.pack, step="intake", reason="unknown-files", detail=reason))
+        elif command.pack not in self._tracker:
+            self._tracker.track(files, await self._is_gated(files))
+
+    async def close_batch(self, folder: Path, by: str) -> BatchId:
+        """Take the notice that a folder's scans are complete.
+
+        Raises:
+            Refused: it is no drop folder, or has no open batch.
+        """
+        name, session = self._place_of(folder)
+        await self._watchers[name].look([RelativePath(session)] if session else [])
+        batch = await self._known.open_batch(name, session)
+        if batch is None:
+            raise Refused("no-open-batch", "no pack arrived in this folder since its last notice", "Give the notice for the folder the scans are in")
+        await self._close(batch, by)
+        return batch
+
+    def status(self) -> Sequence[Mapping[str, Any]]:
+        """One row per drop folder, for people."""
+        rows = []
+        for name, watcher in self._watchers.items():
+            waiting, stuck = self._tracker.count(name)
+            rows.append(
+                {
+                    "drop": name,
+                    "available": watcher.away or "yes",
+                    "hints": watcher.degraded or "complete",
+                    "unsettled": waiting,
+                    "stuck": stuck,
+                    "directories": self._drops[name].scan.directories,
+                    "scan_seconds": round(watcher.scan_seconds, 3),
+                }
+            )
+        return rows
+
+    async def _recover(self) -> None:
+        """Tell the journal what a crash kept from it."""
+        for batch, drop in await self._known.open_batches():
+            row = await self._journal.batch(batch)
+            if row is None:
+                await self._report(BatchOpened(batch=batch, drop=drop))
+            elif row.state is not BatchState.OPEN:
+                await self._known.end_batch(batch)
+        lost = [files for files in await self._known.unannounced() if await self._journal.pack(files.pack) is None]
+        await self._announce(lost)
+
+    async def _ingest(self, watched: WatchedDrop, sightings: Sequence[Sighting]) -> None:
+        """Turn what a scan found into new packs, or into members of packs that are known."""
+        async with self._ingesting:
+            for marker in [sighting for sighting in sightings if is_marker(sighting.path) and not sighting.special]:
+                if await self._known.is_new_marker(watched.drop.name, marker.path, marker.identity):
+                    self._marked.append((watched.drop.name, session_of(marker.path)))
+            fresh = [
+                files
+                for key, members in grouped(sightings, watched.settings).items()
+                if (files := await self._placed(watched, key, members)) is not None
+            ]
+            if fresh:
+                await self._known.remember(fresh)
+                for files in fresh:
+                    self._tracker.track(files, gated=watched.settings.ready != "settle")
+                await self._announce(fresh)
+
+    async def _placed(self, watched: WatchedDrop, key: PackKey, members: list[Member]) -> PackFiles | None:
+        """A new pack for these members, or None when they belong to one that is known."""
+        name = watched.drop.name
+        unsettled = self._tracker.named(name, key.directory, key.stem)
+        if unsettled is not None:
+            await self._join(unsettled, members, key)
+            return None
+        known = await self._known.find_named(name, key.directory, key.stem)
+        row = await self._journal.pack(known.pack) if known else None
+        if known is None or row is None:
+            return await self._new(watched, key, members)
+        brings_image = any(member.role in (Role.IMAGE, Role.SPECIAL) for member in members)
+        if row.state in UNDER_WAY and brings_image:
+            for member in members:
+                self._watchers[name].look_later(member.path)
+            return None
+        if row.state is PackState.QUARANTINED:
+            return await self._supersede(watched, key, known, members)
+        if brings_image and row.state is not PackState.ARRIVED:
+            return await self._new(watched, key, merged(await self._still_there(watched, known), members))
+        await self._known.remember([replace(known, members=merged(known.members, members))])
+        return None
+
+    async def _join(self, unsettled: PackFiles, members: Sequence[Member], key: PackKey) -> None:
+        """Members of a pack that has not settled: added, or seen again with another identity."""
+        together = merged(unsettled.members, members)
+        files = replace(unsettled, members=together, barcode=barcode_of(key, together))
+        if {member.path for member in together} != {member.path for member in unsettled.members}:
+            await self._known.remember([files])
+        if files.pack in self._tracker:
+            self._tracker.update(files)
+
+    async def _supersede(self, watched: WatchedDrop, key: PackKey, held: PackFiles, members: Sequence[Member]) -> PackFiles | None:
+        """Other files took the place of a held pack's: they are a pack of their own."""
+        try:
+            await self._report(PackSuperseded(pack=held.pack))
+        except UndefinedTransition as late:
+            log.warning("event came too late", pack=held.pack, detail=late.detail)
+        return await self._new(watched, key, merged(await self._still_there(watched, held), members))
+
+    async def _still_there(self, watched: WatchedDrop, files: PackFiles) -> Sequence[Member]:
+        there = [await asyncio.to_thread(watched.drop.identify, member.path) for member in files.members]
+        return [replace(member, identity=identity) for member, identity in zip(files.members, there, strict=True) if identity]
+
+    async def _new(self, watched: WatchedDrop, key: PackKey, members: Sequence[Member]) -> PackFiles:
+        batch = await self._batch_of(watched.drop.name, session_of(members[0].path))
+        return PackFiles(new_pack_id(), watched.drop.name, batch, RelativePath(key.stem), barcode_of(key, members), tuple(members))
+
+    async def _batch_of(self, drop: str, session: bytes) -> BatchId:
+        """The open batch of a session's folder; the first pack opens one."""
+        batch = await self._known.open_batch(drop, session)
+        if batch is None:
+            batch = new_batch_id()
+            await self._known.begin_batch(batch, drop, session)
+            await self._report(BatchOpened(batch=batch, drop=drop))
+        return batch
+
+    async def _announce(self, packs: Sequence[PackFiles]) -> None:
+        """Tell the journal of new packs, many in one commit."""
+        arrivals = [PackArrived(pack=files.pack, drop=files.drop, batch=files.batch) for files in packs]
+        await asyncio.gather(*(self._report(arrival) for arrival in arrivals))
+        await self._known.announced([files.pack for files in packs])
+
+    async def _close_marked(self) -> None:
+        """Close batches whose READY marker the scan found."""
+        marked, self._marked = self._marked, []
+        for drop, session in marked:
+            batch = await self._known.open_batch(drop, session)
+            if batch is not None:
+                await self._close(batch, "marker")
+
+    async def _close(self, batch: BatchId, by: str) -> None:
+        await self._report(BatchClosed(batch=batch, by=by))
+        await self._known.end_batch(batch)
+        self._tracker.open_gate(batch)
+
+    async def _is_gated(self, files: PackFiles) -> bool:
+        """Whether the pack waits for its batch's notice."""
+        if self._drops[files.drop].settings.ready == "settle":
+            return False
+        row = await self._journal.batch(files.batch)
+        return row is not None and row.state is BatchState.OPEN
+
+    def _place_of(self, folder: Path) -> tuple[str, bytes]:
+        """The drop folder's name and the session's folder in it."""
+        resolved = folder.resolve()
+        for name, watched in self._drops.items():
+            root = watched.settings.path.resolve()
+            if resolved == root or root in resolved.parents:
+                return name, bytes(resolved)[len(bytes(root)) + 1 :].partition(b"/")[0]
+        raise Refused("no-drop-folder", "this folder is no drop folder, and in none", "See [drop.<name>] path in the settings")

@@ -1,0 +1,252 @@
+"""Follows unsettled packs: looks at them when they are due, and says when they have settled, got stuck, or must be held."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from slidekeeper.errors import SlidekeeperError, SourceChanged, Unavailable, UndefinedTransition
+from slidekeeper.messages.events import AnyPackEvent, PackQuarantined, PackSettled, PackStuck, PackVanished
+from slidekeeper.model.identity import BatchId, PackId
+from slidekeeper.model.phi import Member, PackFiles
+from slidekeeper.ports.clock import Clock
+from slidekeeper.ports.drop import Drop, KnownFiles
+from slidekeeper.settings.sections import DropSettings
+from slidekeeper.steps.intake.assembly import is_valid_barcode
+from slidekeeper.steps.intake.settling import Examine, Gone, Hold, Look, Step, Stuck, Wait, Watch, after_fault, after_writer, next_step
+
+log = structlog.get_logger(__name__)
+
+LOOKS_AT_ONCE = 200
+EXAMINED_AT_ONCE = 4
+UNAVAILABLE_PAUSE_SECONDS = 2.0
+
+
+@dataclass(slots=True)
+class Tracked:
+    """One unsettled pack."""
+
+    files: PackFiles
+    watch: Watch
+    gated: bool
+    """It waits for its batch's notice."""
+    busy: bool = False
+    """It is being examined."""
+
+
+class Tracker:
+    """All unsettled packs of all drop folders."""
+
+    def __init__(
+        self,
+        drops: Mapping[str, Drop],
+        settings: Mapping[str, DropSettings],
+        known: KnownFiles,
+        report: Callable[[AnyPackEvent], Awaitable[object]],
+        wholeness: Callable[[PackFiles], Awaitable[str]],
+        suspend: Callable[[Unavailable], Awaitable[None]],
+        clock: Clock,
+    ) -> None:
+        self._drops = drops
+        self._settings = settings
+        self._known = known
+        self._report = report
+        self._wholeness = wholeness
+        self._suspend = suspend
+        self._clock = clock
+        self._tracked: dict[PackId, Tracked] = {}
+        self._by_name: dict[tuple[str, bytes, bytes], PackId] = {}
+        self._due: list[tuple[float, int, PackId]] = []
+        self._order = itertools.count()
+        self._woken = asyncio.Event()
+        self._examining = asyncio.Semaphore(EXAMINED_AT_ONCE)
+
+    def __contains__(self, pack: object) -> bool:
+        return pack in self._tracked
+
+    def named(self, drop: str, directory: bytes, stem: bytes) -> PackFiles | None:
+        """The unsettled pack of this name, or None."""
+        pack = self._by_name.get((drop, directory, stem))
+        return self._tracked[pack].files if pack else None
+
+    def count(self, drop: str) -> tuple[int, int]:
+        """Unsettled and stuck packs of one drop folder."""
+        mine = [tracked for tracked in self._tracked.values() if tracked.files.drop == drop]
+        return len(mine), sum(tracked.watch.stuck for tracked in mine)
+
+    def track(self, files: PackFiles, gated: bool) -> None:
+        """Follow a pack whose files were seen just now."""
+        now = self._clock.monotonic()
+        watch = Watch(now, now)
+        watch.note([Look(member.role, member.identity) for member in files.members], now)
+        self._tracked[files.pack] = Tracked(files, watch, gated)
+        self._by_name[_name_of(files)] = files.pack
+        self._call_at(files.pack, now + self._settings[files.drop].settle_seconds)
+
+    def update(self, files: PackFiles) -> None:
+        """Members were added or changed."""
+        tracked = self._tracked[files.pack]
+        now = self._clock.monotonic()
+        tracked.files = files
+        tracked.watch.note([Look(member.role, member.identity) for member in files.members], now)
+        self._call_at(files.pack, now + self._settings[files.drop].settle_seconds)
+
+    def open_gate(self, batch: BatchId) -> None:
+        """The notice for a batch was given: its packs may settle."""
+        for pack, tracked in self._tracked.items():
+            if tracked.gated and tracked.files.batch == batch:
+                tracked.gated = False
+                self._call_at(pack, self._clock.monotonic())
+
+    async def run(self) -> None:
+        """Look at packs as they become due, for ever."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                due = await self._next_due()
+                for drop in {tracked.files.drop for tracked in due}:
+                    await self._look_at([tracked for tracked in due if tracked.files.drop == drop], self._drops[drop], group)
+
+    def _call_at(self, pack: PackId, when: float) -> None:
+        heapq.heappush(self._due, (when, next(self._order), pack))
+        self._woken.set()
+
+    async def _next_due(self) -> list[Tracked]:
+        """Packs whose time has come; waits for the first."""
+        while True:
+            now = self._clock.monotonic()
+            due: dict[PackId, Tracked] = {}
+            while self._due and self._due[0][0] <= now and len(due) < LOOKS_AT_ONCE:
+                pack = heapq.heappop(self._due)[2]
+                tracked = self._tracked.get(pack)
+                if tracked and not tracked.busy:
+                    due[pack] = tracked
+            if due:
+                return list(due.values())
+            self._woken.clear()
+            try:
+                async with asyncio.timeout(self._due[0][0] - now if self._due else None):
+                    await self._woken.wait()
+            except TimeoutError:
+                continue
+
+    async def _look_at(self, due: Sequence[Tracked], drop: Drop, group: asyncio.TaskGroup) -> None:
+        try:
+            looks = await asyncio.to_thread(_look, drop, [tracked.files for tracked in due])
+        except SlidekeeperError as trouble:
+            if isinstance(trouble, Unavailable):
+                await self._suspend(trouble)
+            for tracked in due:
+                self._call_at(tracked.files.pack, self._clock.monotonic() + UNAVAILABLE_PAUSE_SECONDS)
+            return
+        for tracked, seen in zip(due, looks, strict=True):
+            await self._consider(tracked, seen, group)
+
+    async def _consider(self, tracked: Tracked, looks: Sequence[Look], group: asyncio.TaskGroup) -> None:
+        now = self._clock.monotonic()
+        settings = self._settings[tracked.files.drop]
+        tracked.watch.note(looks, now)
+        _bring_up_to_date(tracked, looks)
+        step = next_step(tracked.watch, looks, is_valid_barcode(tracked.files.barcode, settings.barcode_pattern), settings, now)
+        if isinstance(step, Examine) and not tracked.gated:
+            tracked.busy = True
+            group.create_task(self._examine(tracked))
+        elif isinstance(step, Examine):
+            self._call_at(tracked.files.pack, now + settings.scan_seconds)
+        else:
+            await self._follow(tracked, step)
+
+    async def _examine(self, tracked: Tracked) -> None:
+        """A quiet, plausible pack: does somebody write, is the image whole?"""
+        async with self._examining:
+            step = await self._examined(tracked)
+        tracked.busy = False
+        if step is None:
+            await self._settled(tracked)
+        else:
+            await self._follow(tracked, step)
+
+    async def _examined(self, tracked: Tracked) -> Step | None:
+        files, settings = tracked.files, self._settings[tracked.files.drop]
+        drop = self._drops[files.drop]
+        if await asyncio.to_thread(lambda: any(drop.is_being_written(image.path) for image in files.images)):
+            return after_writer(tracked.watch, settings, self._clock.monotonic())
+        try:
+            fault = await self._wholeness(files)
+        except SourceChanged:
+            return Wait(self._clock.monotonic())
+        except Unavailable as away:
+            await self._suspend(away)
+            return Wait(self._clock.monotonic() + UNAVAILABLE_PAUSE_SECONDS)
+        except SlidekeeperError as trouble:
+            fault = trouble.reason
+        return after_fault(tracked.watch, fault, settings, self._clock.monotonic()) if fault else None
+
+    async def _settled(self, tracked: Tracked) -> None:
+        files = tracked.files
+        waited = round(self._clock.monotonic() - tracked.watch.since, 3)
+        await self._known.remember([files])
+        self._drop(files)
+        await self._tell(PackSettled(pack=files.pack, files=len(files.members), size=files.size, waited_seconds=waited))
+
+    async def _follow(self, tracked: Tracked, step: Step) -> None:
+        files = tracked.files
+        match step:
+            case Wait(until):
+                self._call_at(files.pack, until)
+            case Stuck(reason, until):
+                await self._tell(PackStuck(pack=files.pack, reason=reason))
+                self._call_at(files.pack, until)
+            case Hold(reason):
+                await self._known.remember([files])
+                self._drop(files)
+                await self._tell(PackQuarantined(pack=files.pack, step="intake", reason=reason))
+            case Gone():
+                self._drop(files)
+                await self._known.forget(files.pack)
+                await self._tell(PackVanished(pack=files.pack))
+
+    def _drop(self, files: PackFiles) -> None:
+        self._tracked.pop(files.pack, None)
+        self._by_name.pop(_name_of(files), None)
+
+    async def _tell(self, event: AnyPackEvent) -> None:
+        try:
+            await self._report(event)
+        except UndefinedTransition as late:
+            log.warning("event came too late", pack=event.pack, detail=late.detail)
+
+
+def _name_of(files: PackFiles) -> tuple[str, bytes, bytes]:
+    directory = files.members[0].path.reveal().rpartition(b"/")[0]
+    return files.drop, directory, files.stem.reveal()
+
+
+def _look(drop: Drop, packs: Sequence[PackFiles]) -> list[list[Look]]:
+    """Look at all members of some packs; only a drop folder that is there before and behind can say that a file is gone."""
+    drop.check_available()
+    looks = [[_look_at_member(drop, member) for member in pack.members] for pack in packs]
+    if any(look.identity is None for seen in looks for look in seen):
+        drop.check_available()
+    return looks
+
+
+def _look_at_member(drop: Drop, member: Member) -> Look:
+    seen = drop.see(member.path)
+    return Look(member.role, seen.identity, seen.links) if seen else Look(member.role, None)
+
+
+def _bring_up_to_date(tracked: Tracked, looks: Sequence[Look]) -> None:
+    """Keep the identities that were seen; members that are gone are no members any more, unless all are."""
+    there = tuple(
+        replace(member, identity=look.identity)
+        for member, look in zip(tracked.files.members, looks, strict=True)
+        if look.identity is not None
+    )
+    if there and there != tracked.files.members:
+        tracked.files = replace(tracked.files, members=there)
+        tracked.watch.identities = tuple(member.identity for member in there)

@@ -1,0 +1,172 @@
+"""Watches one drop folder: hints and scans become packs, while the folder is there."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from slidekeeper.errors import SlidekeeperError, Unavailable
+from slidekeeper.messages.events import WatchDegraded, WatchRestored
+from slidekeeper.model.phi import RelativePath
+from slidekeeper.ports.clock import Clock
+from slidekeeper.ports.drop import Drop, Hints, KnownFiles, Portion, Scan, Sighting
+from slidekeeper.settings.sections import DropSettings
+
+log = structlog.get_logger(__name__)
+
+AWAY_PAUSE_SECONDS = 1.0
+JITTER = 0.1
+"""Share by which scans are spread, so that many roots are not scanned at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedDrop:
+    """A drop folder with all that watches it."""
+
+    drop: Drop
+    scan: Scan
+    hints: Hints
+    settings: DropSettings
+
+
+class Watcher:
+    """Runs one drop folder's scans, one at a time."""
+
+    def __init__(
+        self,
+        watched: WatchedDrop,
+        known: KnownFiles,
+        ingest: Callable[[WatchedDrop, Sequence[Sighting]], Awaitable[None]],
+        after_scan: Callable[[], Awaitable[None]],
+        report: Callable[[WatchDegraded | WatchRestored], Awaitable[object]],
+        suspend: Callable[[Unavailable], Awaitable[None]],
+        clock: Clock,
+    ) -> None:
+        self._watched = watched
+        self._known = known
+        self._ingest = ingest
+        self._after_scan = after_scan
+        self._report = report
+        self._suspend = suspend
+        self._clock = clock
+        self._scanning = asyncio.Lock()
+        self._hinted: set[RelativePath] = set()
+        self._everything = False
+        self._woken = asyncio.Event()
+        self._later: set[RelativePath] = set()
+        self._degraded = ""
+        self.away = ""
+        """Why the drop folder is unavailable, or an empty string."""
+        self.scan_seconds = 0.0
+        """Duration of the last scan of the whole tree."""
+
+    @property
+    def degraded(self) -> str:
+        """Why hints are incomplete, or an empty string."""
+        return self._degraded
+
+    async def run(self) -> None:
+        """Watch for ever; an unavailable folder is waited for."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._take_hints())
+            while True:
+                try:
+                    await self._arrive()
+                    await self._watch()
+                except Unavailable as away:
+                    self.away = away.reason
+                    self._watched.hints.stop()
+                    await self._suspend(away)
+                except SlidekeeperError as trouble:
+                    log.warning("scan failed", drop=self._watched.drop.name, reason=trouble.reason, detail=trouble.detail)
+                await asyncio.sleep(AWAY_PAUSE_SECONDS)
+
+    async def look(self, paths: Sequence[RelativePath]) -> None:
+        """Reconcile some paths now; the whole tree when there are none."""
+        scan = self._watched.scan
+        await self._reconcile(scan.look(paths) if paths else scan.everything())
+        await self._after_scan()
+
+    def look_later(self, path: RelativePath) -> None:
+        """Look at a path again with the next scan of the whole tree: its pack is under way at the moment."""
+        self._later.add(path)
+
+    async def _arrive(self) -> None:
+        """The folder is there (again): watch it, then see what is in it."""
+        await asyncio.to_thread(self._watched.drop.check_available)
+        if self.away:
+            log.info("drop folder is back", drop=self._watched.drop.name)
+        self.away = ""
+        await asyncio.to_thread(self._watched.hints.start)
+        self._everything = True
+        self._woken.set()
+
+    async def _watch(self) -> None:
+        """Scan what hints name at once, and everything at the interval."""
+        interval = self._watched.settings.scan_seconds
+        next_scan = self._clock.monotonic()
+        while True:
+            if self._everything or self._clock.monotonic() >= next_scan:
+                await self._scan_everything()
+                next_scan = self._clock.monotonic() + interval * random.uniform(1 - JITTER, 1)  # noqa: S311 - no secret
+            elif self._hinted:
+                hinted, self._hinted = self._hinted, set()
+                await self.look(list(hinted))
+            await self._sleep_until(next_scan)
+
+    async def _scan_everything(self) -> None:
+        started = self._clock.monotonic()
+        await asyncio.to_thread(self._watched.drop.check_available)
+        self._everything = False
+        self._hinted.clear()
+        later, self._later = self._later, set()
+        await self.look([])
+        if later:
+            await self.look(list(later))
+        self.scan_seconds = self._clock.monotonic() - started
+        await self._check_hints()
+
+    async def _sleep_until(self, next_scan: float) -> None:
+        try:
+            async with asyncio.timeout(max(0.0, next_scan - self._clock.monotonic())):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+        self._woken.clear()
+
+    async def _take_hints(self) -> None:
+        async for paths in self._watched.hints.paths():
+            if paths is None:
+                self._everything = True
+            else:
+                self._hinted |= paths
+            self._woken.set()
+
+    async def _check_hints(self) -> None:
+        """Compare watches with directories: where there are fewer, some are unwatched in silence."""
+        hints = self._watched.hints
+        if await asyncio.to_thread(hints.is_deaf):
+            await asyncio.to_thread(hints.start)
+            self._everything = True
+            self._woken.set()
+        watches = await asyncio.to_thread(hints.watches)
+        degraded = hints.degraded
+        if watches is not None and watches < self._watched.scan.directories:
+            degraded = "watch-limit"
+        if degraded != self._degraded:
+            self._degraded = degraded
+            place = f"drop:{self._watched.drop.name}"
+            await self._report(WatchDegraded(place=place, reason=degraded) if degraded else WatchRestored(place=place))
+
+    async def _reconcile(self, portions: Iterator[Portion]) -> None:
+        """Take in what a scan finds, portion by portion; a directory counts as listed once its files are remembered."""
+        async with self._scanning:
+            while (portion := await asyncio.to_thread(next, portions, None)) is not None:
+                if portion.sightings:
+                    await self._ingest(self._watched, portion.sightings)
+                if portion.listed:
+                    await self._known.listed(self._watched.drop.name, portion.listed)

@@ -1,0 +1,1 @@
+"""Making a proven copy visible."""
