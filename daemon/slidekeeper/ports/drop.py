@@ -25,12 +25,20 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """A directory as it was listed: its modification time before, and when that was, in seconds since the epoch."""
+
+    directory: bytes
+    mtime_ns: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Portion:
     """A part of a scan: unknown or changed files, and the directories that are thereby fully listed."""
 
     sightings: Sequence[Sighting]
-    listed: Sequence[tuple[bytes, int]]
-    """Directories with the modification time they had when they were listed."""
+    listed: Sequence[Listing]
 
 
 class Drop(Protocol):
@@ -145,8 +153,8 @@ class KnownFiles(Protocol):
         """Packs of which the journal may not know, because a crash came in between."""
         ...
 
-    async def listed(self, drop: str, directories: Sequence[tuple[bytes, int]]) -> None:
-        """Note directories whose files are all known, with their modification times."""
+    async def listed(self, drop: str, directories: Sequence[Listing]) -> None:
+        """Note directories whose files are all known."""
         ...
 
     async def forget(self, pack: PackId) -> None:

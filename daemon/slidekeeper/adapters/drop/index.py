@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from slidekeeper.errors import Refused, Unavailable
 from slidekeeper.model.identity import BatchId, PackId
 from slidekeeper.model.phi import Barcode, FileIdentity, Member, PackFiles, RelativePath, Role
+from slidekeeper.ports.drop import Listing
 
 T = TypeVar("T")
 
@@ -89,10 +90,10 @@ class SqliteKnownFiles:
         """Packs of which the journal may not know."""
         return await self._call(self._unannounced)
 
-    async def listed(self, drop: str, directories: Sequence[tuple[bytes, int]]) -> None:
+    async def listed(self, drop: str, directories: Sequence[Listing]) -> None:
         """Note fully known directories."""
-        replace = "INSERT OR REPLACE INTO directories VALUES (?, ?, ?, unixepoch('subsec'))"
-        await self._call(self._write, [(replace, (drop, directory, mtime_ns)) for directory, mtime_ns in directories])
+        replace = "INSERT OR REPLACE INTO directories VALUES (?, ?, ?, ?)"
+        await self._call(self._write, [(replace, (drop, listing.directory, listing.mtime_ns, listing.at)) for listing in directories])
 
     async def forget(self, pack: PackId) -> None:
         """Remove a pack and its files."""

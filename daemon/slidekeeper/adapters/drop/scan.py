@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from slidekeeper.adapters.drop.index import connect, split
 from slidekeeper.adapters.drop.posix import PosixDrop, sighting_of
 from slidekeeper.model.phi import FileIdentity, RelativePath
-from slidekeeper.ports.drop import Portion, Sighting
+from slidekeeper.ports.drop import Listing, Portion, Sighting
 
 PORTION = 500
 """Files compared at once; bounds memory whatever the size of a directory."""
@@ -24,12 +23,6 @@ PORTION = 500
 DAY = 86400.0
 CLOCK_GRAIN_NS = 2_000_000_000
 """A directory that changed this shortly before it was listed may have changed again within the same tick of its file system's clock."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    mtime_ns: int
-    at: float
 
 
 class TreeScan:
@@ -74,7 +67,7 @@ class TreeScan:
         self._index.close()
 
     def _visit(
-        self, directory: bytes, listed: _Listed | None, children: Mapping[bytes, list[bytes]], waiting: list[bytes]
+        self, directory: bytes, listed: Listing | None, children: Mapping[bytes, list[bytes]], waiting: list[bytes]
     ) -> Iterator[Portion]:
         """What is new in a directory; its sub-directories are added to ``waiting``."""
         try:
@@ -89,6 +82,7 @@ class TreeScan:
     def _list(self, directory: bytes, mtime_ns: int, waiting: list[bytes]) -> Iterator[Portion]:
         """List one directory; its sub-directories are added to ``waiting``."""
         seen: list[Sighting] = []
+        listing = Listing(directory, mtime_ns, time.time())
         try:
             with os.scandir(os.path.join(self._root, directory)) as entries:
                 for entry in entries:
@@ -104,7 +98,7 @@ class TreeScan:
                         seen = []
         except OSError:
             return
-        yield Portion(self._unknown(seen), [(directory, mtime_ns)])
+        yield Portion(self._unknown(seen), [listing])
 
     def _unknown(self, seen: Sequence[Sighting]) -> Sequence[Sighting]:
         """Those of the sightings that the index lacks or has with another identity; all in portions of one directory or single files."""
@@ -125,9 +119,9 @@ class TreeScan:
         )
         return {name: FileIdentity(*identity) for name, *identity in rows}
 
-    def _known_directories(self) -> Mapping[bytes, _Listed]:
+    def _known_directories(self) -> Mapping[bytes, Listing]:
         rows = self._index.execute("SELECT directory, mtime_ns, listed FROM directories WHERE drop_name = ?", (self._drop.name,))
-        return {directory: _Listed(mtime_ns, at) for directory, mtime_ns, at in rows}
+        return {row[0]: Listing(*row) for row in rows}
 
     def _is_directory(self, path: bytes) -> bool:
         full = os.path.join(self._root, path)
@@ -138,7 +132,7 @@ class TreeScan:
         return any(fnmatchcase(text, pattern) for pattern in self._ignore)
 
 
-def _children(directories: Mapping[bytes, _Listed]) -> dict[bytes, list[bytes]]:
+def _children(directories: Mapping[bytes, Listing]) -> dict[bytes, list[bytes]]:
     """Known sub-directories by directory."""
     children: dict[bytes, list[bytes]] = {}
     for directory in directories:
