@@ -37,7 +37,9 @@ def main(own_slides: Sequence[Path]) -> int:
     console.print("[bold]2.[/] the daemon runs  (slidekeeper run)")
     try:
         identifiers = drop_batch(site, [*real_slides(), *own_slides])
-        console.print(f"[bold]3.[/] a scanner dropped {len(list(batch_folder(site).glob('*')))} files; notice given  (slidekeeper batch ready)")
+        console.print(
+            f"[bold]3.[/] a scanner dropped {len(list(batch_folder(site).glob('*')))} files; notice given  (slidekeeper batch ready)"
+        )
         time.sleep(0.5)
         site.run("batch", "ready", str(batch_folder(site)))
         completed = wait_for_completion(site)
@@ -129,7 +131,9 @@ def prove(console: Console, site: Site, identifiers: Iterable[str]) -> int:
     if leaks:
         console.print(f"\n[bold red]{len(leaks)} files hold an identifier[/]: {[str(path) for path in leaks[:5]]}")
         return 1
-    console.print(f"\n[bold green]Proof:[/] none of {len(patterns)} spellings of planted identifiers in {len(files)} files ({total:,} bytes)")
+    console.print(
+        f"\n[bold green]Proof:[/] none of {len(patterns)} spellings of planted identifiers in {len(files)} files ({total:,} bytes)"
+    )
     console.print(f"Look around: {site.bucket}  and  slidekeeper --config {site.folder}/slidekeeper.toml slides list")
     return 0
 

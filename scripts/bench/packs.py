@@ -1,6 +1,6 @@
 """Packs a second through the whole image workflow, and the daemon's memory, with an empty or a prefilled catalog.
 
-    .venv/bin/python scripts/bench/packs.py --packs 2000 --prefilled 0
+.venv/bin/python scripts/bench/packs.py --packs 2000 --prefilled 0
 """
 
 from __future__ import annotations
@@ -76,8 +76,7 @@ def measure(packs: int, prefilled: int) -> None:
             write_pack(site.drop, seed=seed)
         size = sum(path.stat().st_size for path in site.drop.iterdir())
         site.start()
-        assert site.daemon is not None
-        memory = MemoryWatch(site.daemon.pid)
+        memory = MemoryWatch(site.process.pid)
         started = time.monotonic()
         expected = packs
         site.wait_until(lambda: site.packs().get("done", 0) >= expected + prefilled, 60 + packs / 5, f"{packs} packs are done")

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from slidekeeper.api.app import create_app
 from slidekeeper.api.server import bind_socket
 from slidekeeper.errors import Refused
@@ -29,7 +30,9 @@ class FakeDesk:
         return {"running": True}
 
     async def events(self, after: int, limit: int, types: Sequence[str] = ()) -> Sequence[Mapping[str, Any]]:
-        return [event for event in EVENTS if int(event["sequence"]) > after and (not types or event["type"].split(".", 1)[1] in types)][:limit]
+        return [event for event in EVENTS if int(event["sequence"]) > after and (not types or event["type"].split(".", 1)[1] in types)][
+            :limit
+        ]
 
     async def slides(self, after: str, limit: int, batch: str) -> Sequence[Mapping[str, Any]]:
         return [SLIDE][:limit]

@@ -55,8 +55,16 @@ class MemoryJournal:
         self.rows[event.pack] = row
 
     async def pending(self, lane: str, after: int, limit: int) -> Sequence[Pending]:
-        rows = [(row.lane_seq, pack, row) for pack, row in self.rows.items() if row.command and row.command.type == lane and row.lane_seq > after]
-        return [Pending(seq, pack, row.command, row.attempts) for seq, pack, row in sorted(rows, key=lambda item: item[0])[:limit] if row.command]
+        rows = [
+            (row.lane_seq, pack, row)
+            for pack, row in self.rows.items()
+            if row.command and row.command.type == lane and row.lane_seq > after
+        ]
+        return [
+            Pending(seq, pack, row.command, row.attempts)
+            for seq, pack, row in sorted(rows, key=lambda item: item[0])[:limit]
+            if row.command
+        ]
 
     async def head(self) -> int:
         if self.silent:

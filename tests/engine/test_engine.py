@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+
 from engine.fakes import ManualClock, MemoryJournal
 from slidekeeper.engine.engine import Engine
 from slidekeeper.engine.lane import LaneSpec, Step
@@ -28,7 +29,12 @@ async def settle_at_once(command: SettlePack) -> PackSettled:
 
 
 def make_engine(
-    journal: MemoryJournal, anonymize: Step, *, width: int = 2, probes: Mapping[str, Callable[[], None]] | None = None, settle: Step = settle_at_once
+    journal: MemoryJournal,
+    anonymize: Step,
+    *,
+    width: int = 2,
+    probes: Mapping[str, Callable[[], None]] | None = None,
+    settle: Step = settle_at_once,
 ) -> Engine:
     lanes = [LaneSpec("settle", settle), LaneSpec("anonymize", anonymize, width, ("bucket",))]
     return Engine(journal, lanes, probes or {}, ManualClock(), QUICK, probe_seconds=0.005)  # type: ignore[arg-type]

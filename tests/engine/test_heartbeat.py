@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from engine.fakes import ManualClock, MemoryJournal
 from slidekeeper.engine.heartbeat import LagMeter, Pulse
@@ -44,8 +45,6 @@ async def test_a_full_disk_holds_lanes_up_but_is_not_death() -> None:
 
 
 async def test_the_lag_meter_sees_what_blocks_the_loop() -> None:
-    import time
-
     class RealClock(ManualClock):
         def monotonic(self) -> float:
             return time.monotonic()
@@ -53,7 +52,7 @@ async def test_the_lag_meter_sees_what_blocks_the_loop() -> None:
     meter = LagMeter(RealClock())
     task = asyncio.create_task(meter.run())
     await asyncio.sleep(0.01)
-    time.sleep(0.12)  # noqa: ASYNC251 - blocking on purpose
+    time.sleep(0.12)
     await asyncio.sleep(0.02)
     task.cancel()
     assert meter.worst >= 0.05

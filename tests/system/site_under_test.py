@@ -11,6 +11,7 @@ import time
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,12 @@ class Site:
         return self.folder / "state"
 
     @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The daemon that runs."""
+        assert self.daemon is not None, "no daemon was started"
+        return self.daemon
+
+    @property
     def log(self) -> Path:
         """What the daemon wrote to standard error, all starts together."""
         return self.folder / "daemon.log"
@@ -77,7 +84,12 @@ class Site:
     def run(self, *arguments: str, config: bool = True, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run(
-            self.command(*arguments, config=config), env={**os.environ, **self.environment}, capture_output=True, text=True, check=check, timeout=60
+            self.command(*arguments, config=config),
+            env={**os.environ, **self.environment},
+            capture_output=True,
+            text=True,
+            check=check,
+            timeout=60,
         )
 
     def json(self, *arguments: str) -> Any:
@@ -104,10 +116,8 @@ class Site:
     def kill(self) -> None:
         """Kill the daemon's whole process group with SIGKILL, if it is still there."""
         if self.daemon is not None:
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(self.daemon.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             self.daemon.wait(10)
             self.daemon = None
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from system.site_under_test import Site
 from writers import write_aperio, write_pack
 

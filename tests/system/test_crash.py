@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+
 from system.site_under_test import Site
 from writers import write_pack
 from writers.planted import Planted

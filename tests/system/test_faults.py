@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from system.site_under_test import Site
 from writers import write_aperio, write_pack
 
@@ -166,6 +167,7 @@ def test_a_worker_that_is_killed_costs_nobody_but_time(site: Site) -> None:
 
 def workers_of(daemon: int) -> list[int]:
     """Worker processes: the grandchildren of the daemon (children of its fork server)."""
+
     def children(pid: int) -> list[int]:
         listing = Path(f"/proc/{pid}/task/{pid}/children")
         return [int(child) for child in listing.read_text().split()] if listing.exists() else []

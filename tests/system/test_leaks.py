@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from shared_data import shared
 from system.site_under_test import Site, encodings
 from writers import write_aperio, write_generic_tiff, write_pack

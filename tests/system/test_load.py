@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from system.site_under_test import Site
 from writers import write_pack
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from system.site_under_test import Site
 from writers import write_pack
 

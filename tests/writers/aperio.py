@@ -72,7 +72,11 @@ def _write_images(
         tiles = -(-wide // TILE) * -(-high // TILE)
         padding = max(0, (target_bytes or 0) // tiles - 8000) if level == 0 else 0
         offsets, lengths = _write_tiles(writer, tiles, seed + level, padding)
-        text = description if level == 0 else description.replace("\r\n", f"\r\n{width}x{height} [0,0 {width}x{height}] -> {wide}x{high} - ;", 1)
+        text = (
+            description
+            if level == 0
+            else description.replace("\r\n", f"\r\n{width}x{height} [0,0 {width}x{height}] -> {wide}x{high} - ;", 1)
+        )
         tags: list[Tag] = [
             *_common(wide, high, JPEG_IN_TIFF, YCBCR),
             (270, ASCII, text.encode()),

@@ -40,7 +40,15 @@ class Patient:
         born = f"{random.randint(1, 12):02d}/{random.randint(1, 28):02d}/19{random.randint(20, 99)}"
         scanned = f"{random.randint(1, 12):02d}/{random.randint(1, 28):02d}/26 s{seed}"
         time = f"{random.randint(0, 23):02d}:{random.randint(0, 59):02d}:{random.randint(0, 59):02d}.{seed:06d}"
-        return cls(name, born, f"MRN-{random.randint(10**7, 10**8)}-{seed}", f"op.{random.choice(GIVEN).lower()}{seed}", scanned, time, f"SS7{random.randint(1000, 9999)}X{seed}")
+        return cls(
+            name,
+            born,
+            f"MRN-{random.randint(10**7, 10**8)}-{seed}",
+            f"op.{random.choice(GIVEN).lower()}{seed}",
+            scanned,
+            time,
+            f"SS7{random.randint(1000, 9999)}X{seed}",
+        )
 
     @property
     def identifiers(self) -> tuple[str, ...]:

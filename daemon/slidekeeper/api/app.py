@@ -71,7 +71,7 @@ def _add_questions(app: FastAPI, desk: Desk) -> None:
         return list(await desk.quarantine(after, limit))
 
     @app.get("/events")
-    async def events(after: int = -1, limit: Limit = 100, type: Annotated[list[str] | None, Query()] = None) -> list[Any]:  # noqa: A002
+    async def events(after: int = -1, limit: Limit = 100, type: Annotated[list[str] | None, Query()] = None) -> list[Any]:
         return list(await desk.events(after, limit, type or ()))
 
     @app.get("/events/stream")

@@ -34,6 +34,7 @@ from slidekeeper.engine.lane import LaneSpec
 from slidekeeper.engine.relay import Relay
 from slidekeeper.errors import Unavailable
 from slidekeeper.formats.registry import SupportedFormats
+from slidekeeper.messages.commands import SettlePack
 from slidekeeper.settings.loader import Settings
 from slidekeeper.settings.sections import DropSettings
 from slidekeeper.steps.anonymize.step import AnonymizeStep, Tools
@@ -106,8 +107,12 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
     )
     release = ReleaseStep(drops, settings.drop, stores.known, stores.bucket)
     intake: Intake
+
+    async def settle(command: SettlePack) -> None:
+        await intake.settle(command)
+
     lanes = [
-        LaneSpec("settle", lambda command: intake.settle(command), SETTLE_WIDTH),
+        LaneSpec("settle", settle, SETTLE_WIDTH),
         LaneSpec("anonymize", anonymize.run, settings.engine.workers + 1, ("bucket", "state")),
         LaneSpec("store", StoreStep(stores.bucket).run, STORE_WIDTH, ("bucket",)),
         LaneSpec("catalog", catalog_step.run, CATALOG_WIDTH, ("state",)),

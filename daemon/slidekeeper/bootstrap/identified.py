@@ -31,5 +31,5 @@ async def _paths(settings: Settings, known: SqliteKnownFiles, pack: PackId) -> l
         await known.close()
     if files is None or files.drop not in settings.drop:
         return []
-    root = os.fsencode(settings.drop[files.drop].path)
-    return [os.fsdecode(os.path.join(root, member.path.reveal())) for member in files.members]
+    root = settings.drop[files.drop].path
+    return [str(root / os.fsdecode(member.path.reveal())) for member in files.members]

@@ -23,7 +23,9 @@ def state_lock(state: Path) -> Iterator[None]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(file)
-        raise Refused("already-running", "another daemon works on this state", "Stop it first, or give this one its own [site] state") from None
+        raise Refused(
+            "already-running", "another daemon works on this state", "Stop it first, or give this one its own [site] state"
+        ) from None
     try:
         yield
     finally:

@@ -71,4 +71,6 @@ def probe_folder(folder: Path) -> None:
     except OSError as error:
         probe.unlink(missing_ok=True)
         name = errno.errorcode.get(error.errno or 0, "OSError")
-        raise Unavailable("state", "disk-full" if error.errno == errno.ENOSPC else "io-error", name, "Free space on the state's disk") from None
+        raise Unavailable(
+            "state", "disk-full" if error.errno == errno.ENOSPC else "io-error", name, "Free space on the state's disk"
+        ) from None

@@ -37,7 +37,9 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     ctx: typer.Context,
-    config: Annotated[Path | None, typer.Option(help="Settings file; else ./slidekeeper.toml or /etc/slidekeeper/slidekeeper.toml.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings file; else ./slidekeeper.toml or /etc/slidekeeper/slidekeeper.toml.")
+    ] = None,
     version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")] = False,
 ) -> None:
     ctx.obj = Context(config)

@@ -44,7 +44,9 @@ class Context:
         """
         file = self.config or next((place for place in PLACES if place.is_file()), None)
         if file is None:
-            raise Refused("no-settings", "no slidekeeper.toml here or in /etc/slidekeeper", "Run `slidekeeper init DIR` or give --config FILE")
+            raise Refused(
+                "no-settings", "no slidekeeper.toml here or in /etc/slidekeeper", "Run `slidekeeper init DIR` or give --config FILE"
+            )
         return load_settings(file)
 
 

@@ -14,7 +14,14 @@ from slidekeeper.cli.context import plain_errors
 from slidekeeper.cli.door import Door
 from slidekeeper.cli.render import cell, print_json
 
-STYLES = {"quarantined": "bold red", "suspended": "bold red", "failed": "yellow", "stuck": "yellow", "catalogued": "green", "completed": "bold green"}
+STYLES = {
+    "quarantined": "bold red",
+    "suspended": "bold red",
+    "failed": "yellow",
+    "stuck": "yellow",
+    "catalogued": "green",
+    "completed": "bold green",
+}
 ENVELOPE = {"type", "pack", "batch"}
 
 

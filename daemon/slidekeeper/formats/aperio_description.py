@@ -78,7 +78,9 @@ class Description:
     def removed_keys(self) -> tuple[str, ...]:
         """Names of the keys that are dropped. A key is free text too: unusual ones are only counted."""
         return tuple(
-            f"key:{key}" if re.fullmatch(r"[A-Za-z][A-Za-z ./_-]{0,40}", key) else "key:(unusual)" for key, value in self.pairs if not self.is_kept(key, value)
+            f"key:{key}" if re.fullmatch(r"[A-Za-z][A-Za-z ./_-]{0,40}", key) else "key:(unusual)"
+            for key, value in self.pairs
+            if not self.is_kept(key, value)
         )
 
     def removed_values(self) -> tuple[bytes, ...]:

@@ -6,6 +6,7 @@ Files of vendors that put labels into tiled images or identifiers into private t
 from __future__ import annotations
 
 import re
+import struct
 from dataclasses import dataclass
 
 from slidekeeper.errors import Permanent
@@ -18,7 +19,9 @@ from slidekeeper.model.splice import Anonymization
 from slidekeeper.ports.formats import Source
 
 MAKE, SOFTWARE, XMP, ARGOS, NDPI = 271, 305, 700, 65000, 65420
-VENDOR_TEXT = re.compile(rb"aperio|philips|hamamatsu|ventana|roche|iscan|leica|zeiss|perkinelmer|akoya|huron|medscan|trestle|motic|<\?xml|<ome|<scn|^\s*<", re.I)
+VENDOR_TEXT = re.compile(
+    rb"aperio|philips|hamamatsu|ventana|roche|iscan|leica|zeiss|perkinelmer|akoya|huron|medscan|trestle|motic|<\?xml|<ome|<scn|^\s*<", re.I
+)
 """What the descriptions of formats with their own rules begin with or contain."""
 
 CENTIMETRE = 3
@@ -81,7 +84,6 @@ def _mpp(tiff: Tiff) -> float | None:
     if resolution is None or unit is None or resolution.type != 5 or resolution.count != 1:  # noqa: PLR2004 - RATIONAL
         return None
     data = tiff.value(resolution)
-    order = "little" if tiff.dialect.order == "<" else "big"
-    numerator, denominator = (int.from_bytes(data[at : at + 4], order) for at in (0, 4))
+    numerator, denominator = struct.unpack(f"{tiff.dialect.order}II", data)
     micrometres = MICROMETRES.get(tiff.integers(unit)[0])
     return round(micrometres * denominator / numerator, 6) if micrometres and numerator and denominator else None

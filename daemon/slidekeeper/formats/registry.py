@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from slidekeeper.errors import Permanent
 from slidekeeper.formats.aperio import Aperio
 from slidekeeper.formats.generic_tiff import GenericTiff
+from slidekeeper.formats.tiff.pyramid import missing_part
+from slidekeeper.formats.tiff.reading import is_tiff
 from slidekeeper.ports.formats import Format, Source
 
 
@@ -24,6 +26,8 @@ class SupportedFormats:
         for candidate in self.supported:
             if candidate.recognizes(source):
                 return candidate
+        if is_tiff(source) and missing_part(source):
+            raise Permanent("truncated", "the file's headers refer to bytes that are not there")
         names = ", ".join(candidate.name for candidate in self.supported)
         raise Permanent("unsupported-format", f"the image is none of: {names}")
 

@@ -96,9 +96,13 @@ class PosixBucket:
                 _sync_folder(target.parent)
                 return
             if target.exists():
-                raise Permanent("key-taken", "the bucket holds another object under this slide's key", "Compare journal and bucket: `slidekeeper verify`")
+                raise Permanent(
+                    "key-taken",
+                    "the bucket holds another object under this slide's key",
+                    "Compare journal and bucket: `slidekeeper verify`",
+                )
             self._make_folder(target.parent)
-            os.rename(origin, target)
+            origin.rename(target)
             _sync_folder(target.parent)
             _sync_folder(origin.parent)
 
@@ -146,7 +150,9 @@ class PosixBucket:
         with _bucket_errors():
             free = shutil.disk_usage(self.root).free
         if free < self.reserve_bytes:
-            raise Unavailable("bucket", "disk-full", f"{free} bytes are free, {self.reserve_bytes} are reserved", "Free space; work goes on by itself")
+            raise Unavailable(
+                "bucket", "disk-full", f"{free} bytes are free, {self.reserve_bytes} are reserved", "Free space; work goes on by itself"
+            )
 
     def _make_aside(self, aside: str) -> Path:
         folder = self.root / ASIDE / aside

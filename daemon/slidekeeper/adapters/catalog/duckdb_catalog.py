@@ -14,7 +14,7 @@ import duckdb
 import structlog
 
 from slidekeeper.adapters.catalog.projection import rows_of
-from slidekeeper.adapters.catalog.schema import PUBLISHED, migrate
+from slidekeeper.adapters.catalog.schema import PUBLISHED, RESET, migrate
 from slidekeeper.errors import Refused, Unavailable
 from slidekeeper.ports.journal import Recorded
 
@@ -102,7 +102,7 @@ class DuckdbCatalog:
             for table, added in rows.items():
                 if added:
                     columns = self._structures[table]
-                    insert = f"INSERT INTO {table} BY NAME SELECT unnest(from_json(?, ?), max_depth := 2)"  # noqa: S608 - our own table names
+                    insert = f"INSERT INTO {table} BY NAME SELECT unnest(from_json(?, ?), max_depth := 2)"
                     self._connection.execute(insert, [json.dumps(added), columns])
             self._connection.execute("UPDATE position SET seq = greatest(seq, ?)", [position])
             self._connection.commit()
@@ -111,8 +111,7 @@ class DuckdbCatalog:
             raise
 
     def _reset(self) -> None:
-        tables = ("stored_revisions", "pack_history", "batch_history")
-        self._connection.execute("BEGIN; " + "".join(f"DELETE FROM {table};" for table in tables) + "UPDATE position SET seq = 0; COMMIT")
+        self._connection.execute(RESET)
 
     def _rows(self, query: str, parameters: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         cursor = self._connection.execute(query, parameters)
@@ -154,8 +153,10 @@ def _open_migrated(path: Path, config: dict[str, Any]) -> duckdb.DuckDBPyConnect
 
 def _structure(connection: duckdb.DuckDBPyConnection, table: str) -> str:
     """The table's columns in the form that ``from_json`` takes for a list of its rows."""
-    described = connection.execute("SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index", [table])
-    return json.dumps([{name: kind for name, kind in described.fetchall()}])
+    described = connection.execute(
+        "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index", [table]
+    )
+    return json.dumps([dict(described.fetchall())])
 
 
 def _quoted(path: Path) -> str:

@@ -19,7 +19,8 @@ MIGRATIONS = (
         seconds DOUBLE, anonymizer VARCHAR, key VARCHAR, stored TIMESTAMP
     );
     CREATE TABLE pack_history (pack VARCHAR, drop_name VARCHAR, batch VARCHAR, state VARCHAR, reason VARCHAR, seq BIGINT, time TIMESTAMP);
-    CREATE TABLE batch_history (batch VARCHAR, drop_name VARCHAR, state VARCHAR, packs BIGINT, catalogued BIGINT, seq BIGINT, time TIMESTAMP);
+    CREATE TABLE batch_history (
+        batch VARCHAR, drop_name VARCHAR, state VARCHAR, packs BIGINT, catalogued BIGINT, seq BIGINT, time TIMESTAMP);
     CREATE VIEW revisions AS SELECT * FROM stored_revisions ORDER BY number, revision;
     CREATE VIEW slides AS SELECT * FROM stored_revisions QUALIFY revision = max(revision) OVER (PARTITION BY number) ORDER BY number;
     CREATE VIEW packs AS
@@ -32,6 +33,14 @@ MIGRATIONS = (
         FROM batch_history GROUP BY batch ORDER BY batch;
     """,
 )
+
+RESET = """
+    BEGIN;
+    DELETE FROM stored_revisions; DELETE FROM pack_history; DELETE FROM batch_history;
+    UPDATE position SET seq = 0;
+    COMMIT
+"""
+"""Begins the catalog anew."""
 
 PUBLISHED = ("slides", "revisions", "packs", "batches")
 """The views that researchers read as Parquet."""
@@ -50,4 +59,7 @@ def migrate(connection: duckdb.DuckDBPyConnection) -> None:
     if version > len(MIGRATIONS):
         raise ValueError("the catalog was written by a newer version")
     for number, statements in enumerate(MIGRATIONS[version:], version + 1):
-        connection.execute(f"BEGIN; {statements} INSERT INTO schema_version VALUES ({number}); COMMIT")
+        connection.begin()
+        connection.execute(statements)
+        connection.execute("INSERT INTO schema_version VALUES (?)", [number])
+        connection.commit()

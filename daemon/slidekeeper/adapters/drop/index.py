@@ -132,7 +132,9 @@ class SqliteKnownFiles:
         return self._pack_files(rows[0]) if rows else None
 
     def _unannounced(self) -> Sequence[PackFiles]:
-        return [self._pack_files(row) for row in self._rows("SELECT pack, drop_name, batch, stem, barcode FROM packs WHERE announced = 0", ())]
+        return [
+            self._pack_files(row) for row in self._rows("SELECT pack, drop_name, batch, stem, barcode FROM packs WHERE announced = 0", ())
+        ]
 
     def _pack_files(self, row: Sequence[Any]) -> PackFiles:
         pack, drop, batch, stem, barcode = row

@@ -102,7 +102,9 @@ class PosixDrop:
             with self._folder_of(member.path) as (folder, name):
                 os.unlink(name, dir_fd=folder)
         except OSError as error:
-            raise Permanent("permission", errno.errorcode.get(error.errno or 0, "OSError"), "Give the service write access to the folder") from None
+            raise Permanent(
+                "permission", errno.errorcode.get(error.errno or 0, "OSError"), "Give the service write access to the folder"
+            ) from None
 
     @contextmanager
     def _folder_of(self, path: RelativePath) -> Iterator[tuple[int, bytes]]:

@@ -146,4 +146,3 @@ def _lstat(path: bytes, entry: os.DirEntry[bytes]) -> list[Sighting]:
         return [sighting_of(path, entry.stat(follow_symlinks=False))]
     except OSError:
         return []  # gone between listing and looking
-

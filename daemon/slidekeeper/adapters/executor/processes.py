@@ -49,7 +49,7 @@ class ProcessExecutor:
 
     async def close(self) -> None:
         """End all workers at once."""
-        self._pool.stop()
+        self._pool.stop()  # type: ignore[no-untyped-call]
         await asyncio.to_thread(self._pool.join)
 
 

@@ -68,9 +68,9 @@ class HyperscanSearch:
     def feed(self, span: memoryview, content: Content) -> None:
         """Search the next span."""
         if self._everywhere is not None:
-            self._everywhere.scan(span)
+            self._everywhere.scan(span)  # type: ignore[type-var]  # takes any buffer; its stubs know two
         if self._structure is not None and content is Content.STRUCTURE:
-            self._structure.scan(span)
+            self._structure.scan(span)  # type: ignore[type-var]
 
     def hits(self) -> int:
         """Number of distinct patterns found so far."""

@@ -21,7 +21,18 @@ STRIP_OFFSETS, ROWS_PER_STRIP, STRIP_BYTES = 273, 278, 279
 TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES = 322, 323, 324, 325
 JPEG_TABLES = 347
 
-COMPRESSIONS = {1: "none", 5: "lzw", 6: "jpeg-old", 7: "jpeg", 8: "deflate", 32946: "deflate", 33003: "jpeg2000", 33004: "jpeg2000", 33005: "jpeg2000", 34712: "jpeg2000"}
+COMPRESSIONS = {
+    1: "none",
+    5: "lzw",
+    6: "jpeg-old",
+    7: "jpeg",
+    8: "deflate",
+    32946: "deflate",
+    33003: "jpeg2000",
+    33004: "jpeg2000",
+    33005: "jpeg2000",
+    34712: "jpeg2000",
+}
 SEPARATE_PLANES = 2
 MAX_PIXELS_ASIDE = 1 << 31
 
@@ -73,7 +84,9 @@ def read_image(tiff: Tiff, directory: Directory) -> Image:
     offsets_tag, bytes_tag = (TILE_OFFSETS, TILE_BYTES) if geometry.tile_width else (STRIP_OFFSETS, STRIP_BYTES)
     offsets, lengths = geometry.array(offsets_tag), geometry.array(bytes_tag)
     if len(offsets) != len(lengths) or len(offsets) != geometry.chunks:
-        raise Permanent("malformed-tiff", f"an image of {geometry.chunks} tiles or strips lists {len(offsets)} offsets and {len(lengths)} lengths")
+        raise Permanent(
+            "malformed-tiff", f"an image of {geometry.chunks} tiles or strips lists {len(offsets)} offsets and {len(lengths)} lengths"
+        )
     ranges = np.stack([offsets, offsets + lengths], axis=1)[lengths > 0]
     if len(ranges) and (int(ranges.min()) < 0 or int(ranges.max()) > tiff.source.size):
         raise Permanent("truncated", "tiles or strips lie past the end of the file")

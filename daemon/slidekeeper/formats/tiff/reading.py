@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from slidekeeper.errors import Permanent
 from slidekeeper.ports.formats import Source
 
+CLASSIC_VERSION, BIG_HEADER = 42, (43, 8, 0)
+"""The version number of classic TIFF; version, offset size and reserved word of BigTIFF."""
+
 SUB_DIRECTORIES = 330
 MAX_DIRECTORIES = 1000
 MAX_ENTRIES = 4096
@@ -165,9 +168,9 @@ def _dialect_of(source: Source) -> Dialect | None:
     if order is None:
         return None
     version, size, zero = struct.unpack(order + "HHH", start[2:8])
-    if version == 42:
+    if version == CLASSIC_VERSION:
         return Dialect(order, big=False)
-    return Dialect(order, big=True) if (version, size, zero) == (43, 8, 0) else None
+    return Dialect(order, big=True) if (version, size, zero) == BIG_HEADER else None
 
 
 def _read(source: Source, offset: int, length: int) -> bytes:

@@ -103,7 +103,12 @@ class Rewriter:
         self._note_foreign_directories()
         plan = self._ledger.plan()
         remaining = self._ledger.literals()
-        windows = [window for images in self._selection.destroyed.values() for image in images for window in sample_windows(image, self._tiff.source)]
+        windows = [
+            window
+            for images in self._selection.destroyed.values()
+            for image in images
+            for window in sample_windows(image, self._tiff.source)
+        ]
         texts = tuple(Secret(text) for text in dict.fromkeys([*self._texts, *more_texts]) if is_secret(text, remaining))
         removed = tuple(sorted({*self._removed, *more_removed}))
         return Anonymization(plan, facts.model_copy(update={"removed": removed}), texts, tuple(windows))

@@ -11,7 +11,10 @@ import re
 import struct
 
 START_OF_IMAGE, START_OF_SCAN, END_OF_IMAGE = 0xFFD8, 0xFFDA, 0xFFD9
-JPEG_TABLE_MARKERS = frozenset({0xFFDB, 0xFFC4, 0xFFDD, *range(0xFFC0, 0xFFC4), *range(0xFFC5, 0xFFC8), *range(0xFFC9, 0xFFCC), *range(0xFFCD, 0xFFD0)})
+FIRST_MARKER, LENGTH_BYTES = 0xFF01, 2
+JPEG_TABLE_MARKERS = frozenset(
+    {0xFFDB, 0xFFC4, 0xFFDD, *range(0xFFC0, 0xFFC4), *range(0xFFC5, 0xFFC8), *range(0xFFC9, 0xFFCC), *range(0xFFCD, 0xFFD0)}
+)
 """Quantization and Huffman tables, restart interval, frame headers."""
 
 JFIF, ADOBE, COMMENT = 0xFFE0, 0xFFEE, 0xFFFE
@@ -23,7 +26,8 @@ J2K_MAIN_MARKERS = frozenset({0xFF50, 0xFF51, 0xFF52, 0xFF53, 0xFF55, 0xFF57, 0x
 
 ENCODER_COMMENTS = re.compile(
     rb"Kakadu-v?[\d.]+|Kdu-Layer-Info:[\x20-\x7e\n\r]*|Created by OpenJPEG version [\d.]+|Aperio( Technologies)?( Inc\.?)?"
-    rb"|Intel\(R\) (JPEG Library|IPP JPEG encoder)[^\n]{0,40}|LEAD Technologies Inc\. V[\d.]+|CREATOR: gd-jpeg v[\d.]+ \(using IJG JPEG v\d+\), quality = \d+\n?"
+    rb"|Intel\(R\) (JPEG Library|IPP JPEG encoder)[^\n]{0,40}|LEAD Technologies Inc\. V[\d.]+"
+    rb"|CREATOR: gd-jpeg v[\d.]+ \(using IJG JPEG v\d+\), quality = \d+\n?"
 )
 """Comments by which encoders name themselves; any other comment may name somebody."""
 
@@ -50,7 +54,7 @@ def _segments(stream: bytes, at: int) -> list[tuple[int, bytes]] | None:
             return found
         if marker == END_OF_IMAGE:
             return found
-        if marker < 0xFF01 or length < 2 or at + 2 + length > len(stream):
+        if marker < FIRST_MARKER or length < LENGTH_BYTES or at + 2 + length > len(stream):
             return None
         found.append((marker, stream[at + 4 : at + 2 + length]))
         at += 2 + length

@@ -17,10 +17,11 @@ from slidekeeper.model.slide import ImageFacts
 from slidekeeper.model.splice import Anonymization, Secret
 from slidekeeper.ports.bucket import Bucket, Written
 from slidekeeper.ports.drop import Drop
-from slidekeeper.ports.formats import Format, Registry, Source
+from slidekeeper.ports.formats import Registry, Source
 from slidekeeper.ports.proof import Reader, SearchFactory
 
 THUMBNAIL = "thumbnail.jpg"
+NOT_WHOLE = frozenset({"empty-file", "truncated"})
 SHORTEST_FOLDER_NAME = 6
 """Characters from which on a folder's name is taken for an identifier; shorter ones are words like ``scan``."""
 
@@ -71,7 +72,7 @@ def anonymize_slide(request: AnonymizeRequest) -> AnonymizeOutcome:
     started = time.perf_counter()
     try:
         with request.drop.open(request.image) as stream:
-            format_, plan, written = _splice(request, stream)
+            plan, written = _splice(request, stream)
         _prove(request, plan.facts)
         thumbnail = request.reader.thumbnail(request.bucket.aside_path(request.aside, _name(request, plan.facts)), request.thumbnail_pixels)
         request.bucket.put(request.aside, THUMBNAIL, thumbnail)
@@ -88,10 +89,10 @@ def probe_wholeness(request: WholenessRequest) -> str:
         try:
             return request.formats.recognize(source).missing(source)
         except Permanent as unknown:
-            return unknown.reason if unknown.reason == "empty-file" else ""
+            return unknown.reason if unknown.reason in NOT_WHOLE else ""
 
 
-def _splice(request: AnonymizeRequest, stream: BinaryIO) -> tuple[Format, Anonymization, Written]:
+def _splice(request: AnonymizeRequest, stream: BinaryIO) -> tuple[Anonymization, Written]:
     """Plan and write; the search sees every finished byte on its way."""
     source = Source(stream, request.image.identity.size)
     format_ = request.formats.recognize(source)
@@ -107,7 +108,7 @@ def _splice(request: AnonymizeRequest, stream: BinaryIO) -> tuple[Format, Anonym
     if search.hits():
         raise Permanent("identifier-found", f"{search.hits()} of the values that had to go were still in the result")
     _check_unchanged(request, stream)
-    return format_, plan, written
+    return plan, written
 
 
 def _name(request: AnonymizeRequest, facts: ImageFacts) -> str:

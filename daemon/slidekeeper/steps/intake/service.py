@@ -99,7 +99,9 @@ class Intake:
         await self._watchers[name].look([RelativePath(session)] if session else [])
         batch = await self._known.open_batch(name, session)
         if batch is None:
-            raise Refused("no-open-batch", "no pack arrived in this folder since its last notice", "Give the notice for the folder the scans are in")
+            raise Refused(
+                "no-open-batch", "no pack arrived in this folder since its last notice", "Give the notice for the folder the scans are in"
+            )
         await self._close(batch, by)
         return batch
 
