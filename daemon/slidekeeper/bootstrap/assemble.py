@@ -37,7 +37,8 @@ from slidekeeper.formats.registry import SupportedFormats
 from slidekeeper.messages.commands import SettlePack
 from slidekeeper.settings.loader import Settings
 from slidekeeper.settings.sections import DropSettings
-from slidekeeper.steps.anonymize.step import AnonymizeStep, Tools
+from slidekeeper.steps.anonymize.request import Tools
+from slidekeeper.steps.anonymize.step import AnonymizeStep
 from slidekeeper.steps.anonymize.wholeness import Wholeness
 from slidekeeper.steps.catalog.publisher import Publisher
 from slidekeeper.steps.catalog.step import CatalogStep
@@ -101,7 +102,7 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
     drops = {name: posix_drop(name, drop) for name, drop in settings.drop.items()}
     formats = SupportedFormats()
     catalog_step = CatalogStep(stores.catalog, stores.journal)
-    tools = Tools(stores.bucket, formats, HyperscanFactory(), IndependentReader())
+    tools = Tools(stores.bucket, formats, HyperscanFactory(), IndependentReader(), settings.anonymize.thumbnail_pixels)
     anonymize = AnonymizeStep(
         drops, settings.drop, stores.known, stores.linking, stores.journal, executor, tools, settings.anonymize, __version__
     )

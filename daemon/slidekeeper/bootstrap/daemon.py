@@ -17,9 +17,10 @@ from slidekeeper.bootstrap.assemble import Parts, assemble
 from slidekeeper.bootstrap.lock import state_lock
 from slidekeeper.engine.heartbeat import Pulse
 from slidekeeper.engine.recovery import sweep_asides
+from slidekeeper.errors import SettingsError
 from slidekeeper.logs import configure_logging
 from slidekeeper.messages.events import DaemonStarted, DaemonStopped
-from slidekeeper.settings.loader import Settings
+from slidekeeper.settings.loader import Settings, load_settings
 from slidekeeper.workflow.states import UNDER_WAY
 
 log = structlog.get_logger(__name__)
@@ -46,11 +47,22 @@ async def _serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    loop.add_signal_handler(signal.SIGHUP, configure_logging, settings.log)
     async with AsyncExitStack() as stack:
         notifier = stack.enter_context(Notifier.from_environment())
+        loop.add_signal_handler(signal.SIGHUP, _reload, settings, notifier)
         parts = await assemble(settings, stack)
         await _run(parts, notifier, stopping, settings)
+
+
+def _reload(settings: Settings, notifier: Notifier) -> None:
+    """Take up the settings file's ``[log]`` section; everything else is taken up at the next start."""
+    notifier.reloading()
+    try:
+        configure_logging(load_settings(settings.file).log)
+        log.info("log settings reloaded")
+    except SettingsError as wrong:
+        log.error("settings not reloaded", detail=wrong.detail)
+    notifier.ready()
 
 
 async def _run(parts: Parts, notifier: Notifier, stopping: asyncio.Event, settings: Settings) -> None:

@@ -40,9 +40,12 @@ def _options(
     config: Annotated[
         Path | None, typer.Option(help="Settings file; else ./slidekeeper.toml or /etc/slidekeeper/slidekeeper.toml.")
     ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, as in engine.workers=4; may be given again.")
+    ] = None,
     version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")] = False,
 ) -> None:
-    ctx.obj = Context(config)
+    ctx.obj = Context(config, overrides or [])
 
 
 def main() -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
-from slidekeeper.errors import Refused, SlidekeeperError
+from slidekeeper.errors import Refused, SettingsError, SlidekeeperError
 from slidekeeper.settings.loader import Settings, load_settings
 
 PLACES = (Path("slidekeeper.toml"), Path("/etc/slidekeeper/slidekeeper.toml"))
@@ -35,6 +38,8 @@ class Context:
     """The options that stand before the command."""
 
     config: Path | None
+    overrides: Sequence[str] = ()
+    """Settings from the command line, ``engine.workers=4``."""
 
     def settings(self) -> Settings:
         """Load the settings.
@@ -47,7 +52,18 @@ class Context:
             raise Refused(
                 "no-settings", "no slidekeeper.toml here or in /etc/slidekeeper", "Run `slidekeeper init DIR` or give --config FILE"
             )
-        return load_settings(file)
+        return load_settings(file, overrides=dict(_override(text) for text in self.overrides))
+
+
+def _override(text: str) -> tuple[str, Any]:
+    """A dotted key and its value: as TOML would read it, or as the text it is."""
+    key, separator, value = text.partition("=")
+    if not separator:
+        raise SettingsError("wrong-settings", f"command line: {text}: no value", "Give --set KEY=VALUE")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value
 
 
 @contextmanager
@@ -57,7 +73,7 @@ def plain_errors() -> Iterator[None]:
         yield
     except SlidekeeperError as error:
         console = Console(stderr=True, highlight=False)
-        console.print(f"[bold red]{error.reason}[/]", error.detail, markup=True, soft_wrap=True)
+        console.print(Text(error.reason, style="bold red"), Text(error.detail), soft_wrap=True)
         if error.remedy:
-            console.print(error.remedy, markup=False, soft_wrap=True)
+            console.print(Text(error.remedy), soft_wrap=True)
         raise typer.Exit(EXITS.get(error.reason, Exit.FAILED)) from None

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from slidekeeper.bootstrap.daemon import run_daemon
 from slidekeeper.bootstrap.doctor import check_site
@@ -16,7 +17,7 @@ from slidekeeper.cli.context import Exit, plain_errors
 from slidekeeper.cli.door import Door
 from slidekeeper.cli.render import cell, print_json, print_rows, size
 
-MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "error": "[bold red]error[/]"}
+STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -45,9 +46,9 @@ def check(ctx: typer.Context, as_json: AsJson = False) -> None:
         else:
             console = Console(highlight=False)
             for found in findings:
-                console.print(MARKS[found.level], f"{found.topic}: {found.text}", soft_wrap=True)
+                console.print(Text(found.level, style=STYLES[found.level]), Text(f"{found.topic}: {found.text}"), soft_wrap=True)
                 if found.remedy:
-                    console.print(f"   {found.remedy}", style="dim", soft_wrap=True)
+                    console.print(Text(f"   {found.remedy}", style="dim"), soft_wrap=True)
         if any(found.level == "error" for found in findings):
             raise typer.Exit(Exit.FAILED)
 
@@ -84,7 +85,7 @@ def _print_status(answer: Mapping[str, Any]) -> None:
     for event in answer["troubles"]:
         data = event["data"]
         what = " ".join(str(data[key]) for key in ("step", "reason", "detail") if data.get(key))
-        console.print(f"[yellow]{cell('time', event['time'])}[/] {event['subject']} {what}")
+        console.print(Text(cell("time", event["time"]), style="yellow"), Text(f"{event['subject']} {what}"))
 
 
 def _drop_columns(answer: Mapping[str, Any]) -> Mapping[str, str]:

@@ -165,13 +165,19 @@ class Lane:
                 await self._places.suspend(treatment)
                 return treatment
             case Quarantine(reason, detail):
-                log.warning("pack quarantined", step=self.name, reason=reason, detail=detail)
-                await self._submit_if_defined(PackQuarantined(pack=pending.pack, step=self.name, reason=reason, detail=detail))
-                return None
+                held = PackQuarantined(pack=pending.pack, step=self.name, reason=reason, detail=detail)
+                if await self._submit_if_defined(held):
+                    log.warning("pack quarantined", step=self.name, reason=reason, detail=detail)
+                    return None
+                # What is stored already is nothing to hold back: its last steps are tried for ever, patiently.
+                return await self._try_again(pending, error, self._policy.longest_delay)
             case Retry(delay):
-                log.info("step failed", step=self.name, reason=error.reason, detail=error.detail, attempt=attempt, delay=delay)
-                failed = StepFailed(pack=pending.pack, step=self.name, reason=error.reason, detail=error.detail)
-                return treatment if await self._submit_if_defined(failed) else None
+                return await self._try_again(pending, error, delay)
+
+    async def _try_again(self, pending: Pending, error: SlidekeeperError, delay: float) -> Retry | None:
+        log.info("step failed", step=self.name, reason=error.reason, detail=error.detail, delay=delay)
+        failed = StepFailed(pack=pending.pack, step=self.name, reason=error.reason, detail=error.detail)
+        return Retry(delay) if await self._submit_if_defined(failed) else None
 
     async def _submit_if_defined(self, event: AnyPackEvent) -> bool:
         try:

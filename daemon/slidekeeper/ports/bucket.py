@@ -77,6 +77,14 @@ class Bucket(Protocol):
         """
         ...
 
+    def digest(self, key: str) -> str:
+        """The digest of a published object's bytes as they are now, ``blake3:<64 hexadecimal digits>``.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+        """
+        ...
+
     def has(self, key: str) -> bool:
         """Whether a published object or folder exists under ``key``."""
         ...

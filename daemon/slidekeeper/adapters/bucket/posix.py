@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from blake3 import blake3
+
 from slidekeeper.adapters.bucket.splicing import execute
 from slidekeeper.errors import Permanent, Temporary, Unavailable
 from slidekeeper.model.splice import SplicePlan
@@ -19,6 +21,7 @@ from slidekeeper.ports.bucket import Inspect, Written
 ASIDE = ".aside"
 FILE_MODE = 0o640
 FOLDER_MODE = 0o750
+DIGEST_BUFFER_BYTES = 1 << 20
 
 REASONS = {
     errno.ENOSPC: "disk-full",
@@ -35,11 +38,13 @@ REASONS = {
 
 
 @contextmanager
-def _bucket_errors() -> Iterator[None]:
+def _bucket_errors(absence_is_an_answer: bool = False) -> Iterator[None]:
     """Sort the operating system's errors; their texts name paths and stay here."""
     try:
         yield
     except OSError as error:
+        if absence_is_an_answer and isinstance(error, FileNotFoundError):
+            raise FileNotFoundError from None
         name = errno.errorcode.get(error.errno or 0, "OSError")
         if error.errno in REASONS:
             raise Unavailable("bucket", REASONS[error.errno], name, "Make the bucket writable; work goes on by itself") from None
@@ -121,7 +126,17 @@ class PosixBucket:
 
     def read(self, key: str) -> bytes:
         """The bytes of a small published object."""
-        return (self.root / key).read_bytes()
+        with _bucket_errors(absence_is_an_answer=True):
+            return (self.root / key).read_bytes()
+
+    def digest(self, key: str) -> str:
+        """The digest of a published object's bytes as they are now."""
+        with _bucket_errors(absence_is_an_answer=True), (self.root / key).open("rb") as stream:
+            digest = blake3()
+            buffer = memoryview(bytearray(DIGEST_BUFFER_BYTES))
+            while got := stream.readinto(buffer):
+                digest.update(buffer[:got])
+        return f"blake3:{digest.hexdigest()}"
 
     def has(self, key: str) -> bool:
         """Whether a published object or folder exists."""

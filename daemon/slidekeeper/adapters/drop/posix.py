@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,6 +32,12 @@ def sighting_of(path: bytes, status: os.stat_result) -> Sighting:
     """A sighting made of what lstat(2) says."""
     identity = FileIdentity(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     return Sighting(RelativePath(path), identity, special_kind(status.st_mode), status.st_nlink)
+
+
+def is_ignored(name: bytes, patterns: Sequence[str]) -> bool:
+    """Whether a file or folder of this name is still being transferred, or was never meant for us."""
+    text = os.fsdecode(name)
+    return any(fnmatchcase(text, pattern) for pattern in patterns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,21 @@ class PosixDrop:
             if error.errno in GONE:
                 return None
             raise Temporary("drop-error", errno.errorcode.get(error.errno or 0, "OSError")) from None
+
+    def named(self, name: str) -> list[Sighting]:
+        """The file of this name in the root, if there is one."""
+        seen = self.see(RelativePath(os.fsencode(name)))
+        return [seen] if seen else []
+
+    def walk(self, ignore: Sequence[str]) -> Iterator[Sighting]:
+        """Every file below the root, in the order of names; symlinks are seen, never followed."""
+        root = os.fsencode(self.root)
+        for folder, folders, names in os.walk(root):
+            folders.sort()
+            for name in sorted(name for name in names if not is_ignored(name, ignore)):
+                path = os.path.relpath(os.path.join(folder, name), root)
+                if (seen := self.see(RelativePath(path))) is not None:
+                    yield seen
 
     def identify(self, path: RelativePath) -> FileIdentity | None:
         """The file's identity now."""

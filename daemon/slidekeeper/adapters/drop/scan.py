@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from slidekeeper.adapters.drop.index import connect, split
-from slidekeeper.adapters.drop.posix import PosixDrop, sighting_of
+from slidekeeper.adapters.drop.posix import PosixDrop, is_ignored, sighting_of
 from slidekeeper.model.phi import FileIdentity, RelativePath
 from slidekeeper.ports.drop import Listing, Portion, Sighting
 
@@ -128,8 +127,7 @@ class TreeScan:
         return os.path.isdir(full) and not os.path.islink(full)
 
     def _ignored(self, name: bytes) -> bool:
-        text = os.fsdecode(name)
-        return any(fnmatchcase(text, pattern) for pattern in self._ignore)
+        return is_ignored(name, self._ignore)
 
 
 def _children(directories: Mapping[bytes, Listing]) -> dict[bytes, list[bytes]]:

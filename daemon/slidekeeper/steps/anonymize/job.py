@@ -17,7 +17,7 @@ from slidekeeper.model.slide import ImageFacts
 from slidekeeper.model.splice import Anonymization, Secret
 from slidekeeper.ports.bucket import Bucket, Written
 from slidekeeper.ports.drop import Drop
-from slidekeeper.ports.formats import Registry, Source
+from slidekeeper.ports.formats import Format, Registry, Source
 from slidekeeper.ports.proof import Reader, SearchFactory
 
 THUMBNAIL = "thumbnail.jpg"
@@ -61,6 +61,17 @@ class WholenessRequest:
     formats: Registry
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedRange:
+    """One range of the anonymized file, in bytes."""
+
+    offset: int
+    length: int
+    action: str
+    """``keep``, ``literal`` or ``zeros``."""
+    why: str
+
+
 def anonymize_slide(request: AnonymizeRequest) -> AnonymizeOutcome:
     """Write an anonymized, proven copy aside.
 
@@ -92,15 +103,32 @@ def probe_wholeness(request: WholenessRequest) -> str:
             return unknown.reason if unknown.reason in NOT_WHOLE else ""
 
 
-def _splice(request: AnonymizeRequest, stream: BinaryIO) -> tuple[Anonymization, Written]:
-    """Plan and write; the search sees every finished byte on its way."""
-    source = Source(stream, request.image.identity.size)
-    format_ = request.formats.recognize(source)
+def explain_slide(request: WholenessRequest) -> list[PlannedRange]:
+    """The plan of a slide, range by range; writes nothing.
+
+    Raises:
+        Permanent: it is no supported slide, or cannot be proven clean.
+    """
+    with request.drop.open(request.image) as stream:
+        source = Source(stream, request.image.identity.size)
+        plan = _recognized(request.formats, source).plan(source).plan
+    return [PlannedRange(offset, piece.length, type(piece).__name__.lower(), piece.why) for offset, piece in plan.placed()]
+
+
+def _recognized(formats: Registry, source: Source) -> Format:
+    """The format of a slide that is whole."""
+    format_ = formats.recognize(source)
     missing = format_.missing(source)
     if missing:
         raise Permanent(missing, "the headers refer to bytes that are not there")
+    return format_
+
+
+def _splice(request: AnonymizeRequest, stream: BinaryIO) -> tuple[Anonymization, Written]:
+    """Plan and write; the search sees every finished byte on its way."""
+    source = Source(stream, request.image.identity.size)
     try:
-        plan = format_.plan(source)
+        plan = _recognized(request.formats, source).plan(source)
     except EOFError:
         raise SourceChanged("source-changed", "the file became shorter while it was read") from None
     search = request.search([*plan.texts, *_names(request)], plan.windows)

@@ -12,29 +12,16 @@ from slidekeeper.messages.commands import AnonymizePack
 from slidekeeper.messages.events import PackChanged, PackDuplicated, PackQuarantined, PackVanished, SlideAnonymized
 from slidekeeper.model.identity import SlideNumber
 from slidekeeper.model.phi import PackFiles
-from slidekeeper.model.slide import SlideFacts
-from slidekeeper.ports.bucket import Bucket
 from slidekeeper.ports.drop import Drop, KnownFiles
 from slidekeeper.ports.executor import Executor
-from slidekeeper.ports.formats import Registry
 from slidekeeper.ports.journal import Journal
 from slidekeeper.ports.linking import KnownContent, Linking, NewRevision
-from slidekeeper.ports.proof import Reader, SearchFactory
 from slidekeeper.settings.sections import AnonymizeSettings, DropSettings
 from slidekeeper.steps.anonymize.identity import Verdict, judge
-from slidekeeper.steps.anonymize.job import AnonymizeOutcome, AnonymizeRequest, anonymize_slide
+from slidekeeper.steps.anonymize.job import AnonymizeOutcome, anonymize_slide
+from slidekeeper.steps.anonymize.request import Tools, facts_of, original_name, request_of
 
 Outcome: TypeAlias = SlideAnonymized | PackDuplicated | PackChanged | PackVanished | PackQuarantined
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What a worker is given beside the pack."""
-
-    bucket: Bucket
-    formats: Registry
-    search: SearchFactory
-    reader: Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +44,7 @@ class AnonymizeStep:
         if files is None or files.drop not in self.drops:
             raise Permanent("unknown-files", "the restricted index or the settings no longer know this pack's drop folder")
         await asyncio.to_thread(self.drops[files.drop].check_available)
-        number = await self.linking.slide_number(files.barcode)
+        number = await self.linking.slide_number(files.barcode, original_name(files))
         try:
             outcome = await self._work(files, number)
         except SourceChanged:
@@ -65,20 +52,7 @@ class AnonymizeStep:
         return await self._identify(files, number, outcome)
 
     async def _work(self, files: PackFiles, number: SlideNumber) -> AnonymizeOutcome:
-        [image] = files.images
-        tools = self.tools
-        request = AnonymizeRequest(
-            drop=self.drops[files.drop],
-            image=image,
-            barcode=files.barcode,
-            stem=number,
-            bucket=tools.bucket,
-            aside=files.pack,
-            formats=tools.formats,
-            search=tools.search,
-            reader=tools.reader,
-            thumbnail_pixels=self.settings.thumbnail_pixels,
-        )
+        request = request_of(files, self.drops[files.drop], number, self.tools)
         return await self.executor.run(anonymize_slide, request, self.settings.timeout_seconds)
 
     async def _changed(self, files: PackFiles) -> PackChanged | PackVanished:
@@ -97,7 +71,7 @@ class AnonymizeStep:
             claim = await self.linking.take_over(content, claim.owner, files.pack, number)
             verdict = judge(claim, number, None, self.drop_settings[files.drop].on_rescan)
         if verdict is Verdict.STORE and isinstance(claim, NewRevision):
-            return SlideAnonymized(pack=files.pack, facts=self._facts(files, claim, outcome))
+            return SlideAnonymized(pack=files.pack, facts=facts_of(files, claim.number, claim.revision, outcome, self.version))
         await asyncio.to_thread(self.tools.bucket.discard, files.pack)
         match verdict:
             case Verdict.DUPLICATE:
@@ -109,17 +83,3 @@ class AnonymizeStep:
 
     def _held(self, files: PackFiles, reason: str, detail: str) -> PackQuarantined:
         return PackQuarantined(pack=files.pack, step="anonymize", reason=reason, detail=detail)
-
-    def _facts(self, files: PackFiles, claim: NewRevision, outcome: AnonymizeOutcome) -> SlideFacts:
-        return SlideFacts(
-            number=claim.number,
-            revision=claim.revision,
-            pack=files.pack,
-            batch=files.batch,
-            drop=files.drop,
-            image=outcome.facts,
-            size=outcome.written.size,
-            digest=outcome.written.digest,
-            seconds=outcome.seconds,
-            anonymizer=self.version,
-        )

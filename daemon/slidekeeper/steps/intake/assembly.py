@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from slidekeeper.model.phi import Barcode, Member, RelativePath, Role
+from slidekeeper.model.identity import new_batch_id, new_pack_id
+from slidekeeper.model.phi import Barcode, Member, PackFiles, RelativePath, Role
 from slidekeeper.ports.drop import Sighting
 from slidekeeper.settings.sections import DropSettings
 
@@ -61,6 +62,15 @@ def grouped(sightings: Sequence[Sighting], settings: DropSettings) -> Mapping[Pa
             member = member_of(sighting, settings)
             packs.setdefault(key_of(member, settings), []).append(member)
     return packs
+
+
+def packs_of(sightings: Sequence[Sighting], drop: str, settings: DropSettings) -> list[PackFiles]:
+    """All packs among files that are complete and quiet, each under a new id, all of one new batch."""
+    batch = new_batch_id()
+    return [
+        PackFiles(new_pack_id(), drop, batch, RelativePath(key.stem), barcode_of(key, members), tuple(members))
+        for key, members in grouped(sightings, settings).items()
+    ]
 
 
 def barcode_of(key: PackKey, members: Sequence[Member]) -> Barcode:
