@@ -101,3 +101,6 @@ class ManualClock:
 
     def monotonic(self) -> float:
         return self.seconds
+
+    def starved(self) -> float:
+        return 0.0

@@ -125,8 +125,12 @@ class DaemonDesk(ReadingDesk):
             "drops": list(self._live.drops()),
             "slides_per_minute": engine.throughput.per_minute(),
             "unpublished": await self._live.outbox.backlog() if self._live.outbox else 0,
-            "loop_lag_seconds": {"recent": round(self._live.lag.recent, 4), "worst": round(self._live.lag.worst, 4)},
+            "loop_lag_seconds": self._lag(),
         }
+
+    def _lag(self) -> Answer:
+        lag = self._live.lag
+        return {"recent": round(lag.recent, 4), "worst": round(lag.worst, 4), "worst_starved": round(lag.worst_starved, 4)}
 
     async def follow(self, after: int) -> AsyncIterator[Sequence[Answer]]:
         """Events as they are committed; an empty portion every few seconds keeps the connection alive."""

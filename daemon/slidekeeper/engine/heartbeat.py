@@ -20,27 +20,34 @@ LAG_WINDOW = 1200
 
 
 class LagMeter:
-    """Measures how late the event loop wakes: what blocks it shows here."""
+    """Measures how late the event loop wakes: what blocks it shows here.
+
+    Time for which the machine gave the loop's thread no processor is counted apart: no change of ours would win it back.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lags: deque[float] = deque(maxlen=LAG_WINDOW)
         self.worst = 0.0
-        """Greatest lag since the start, in seconds."""
+        """Greatest lag of our own making since the start, in seconds."""
+        self.worst_starved = 0.0
+        """Longest that the loop waited for a processor between two probes, in seconds."""
 
     @property
     def recent(self) -> float:
-        """Greatest lag of the last minute, in seconds."""
+        """Greatest lag of our own making in the last minute, in seconds."""
         return max(self._lags, default=0.0)
 
     async def run(self) -> None:
         """Measure for ever."""
         while True:
-            before = self._clock.monotonic()
+            before, starved_before = self._clock.monotonic(), self._clock.starved()
             await asyncio.sleep(LAG_PROBE_SECONDS)
-            lag = self._clock.monotonic() - before - LAG_PROBE_SECONDS
+            starved = self._clock.starved() - starved_before
+            lag = max(0.0, self._clock.monotonic() - before - LAG_PROBE_SECONDS - starved)
             self._lags.append(lag)
             self.worst = max(self.worst, lag)
+            self.worst_starved = max(self.worst_starved, starved)
 
 
 class Pulse:

@@ -1,4 +1,4 @@
-"""Two clocks: one for people, one for waiting. Only the first may jump."""
+"""Two clocks: one for people, one for waiting, of which only the first may jump; and how long the machine made us wait."""
 
 from __future__ import annotations
 
@@ -15,4 +15,8 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds that never jump; only differences mean something."""
+        ...
+
+    def starved(self) -> float:
+        """Seconds for which this thread was ready to run but the machine gave it no processor; 0.0 where nobody counts them."""
         ...

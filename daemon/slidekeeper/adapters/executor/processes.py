@@ -7,6 +7,8 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as JobTimeout
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from typing import TypeVar
 
 from pebble import ProcessExpired, ProcessPool
@@ -20,6 +22,7 @@ R = TypeVar("R")
 SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """One job uses one core; numeric libraries would otherwise start a thread per core in every worker."""
 
+POOLS_PER_JOB = 3
 JOBS_PER_WORKER = 1000
 """A worker is replaced after so many jobs, so that what native libraries leak does not add up."""
 
@@ -32,25 +35,49 @@ class ProcessExecutor:
         os.environ.update({name: os.environ.get(name, value) for name, value in SINGLE_THREADED.items()})
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(list(preload))
-        self._pool = ProcessPool(
-            max_workers=workers, max_tasks=JOBS_PER_WORKER, initializer=confine, initargs=[memory_megabytes], context=context
+        self._make_pool = partial(
+            ProcessPool, max_workers=workers, max_tasks=JOBS_PER_WORKER, initializer=confine, initargs=[memory_megabytes], context=context
         )
+        self._pool: ProcessPool = self._make_pool()
 
     async def run(self, job: Callable[[A], R], argument: A, timeout_seconds: float) -> R:
-        """Return ``job(argument)``, computed in a worker."""
-        future = self._pool.schedule(_at_the_edge, args=[job, argument], timeout=timeout_seconds)
-        try:
-            result: R = await asyncio.wrap_future(future)
-        except JobTimeout:
-            raise Temporary("worker-timeout", f"not done after {timeout_seconds:.0f} seconds") from None
-        except ProcessExpired as death:
-            raise Temporary("worker-crashed", f"exit code {death.exitcode}") from None
-        return result
+        """Return ``job(argument)``, computed in a worker; where the pool itself broke, in one of a new pool."""
+        for _ in range(POOLS_PER_JOB):
+            pool = self._pool
+            try:
+                return await _run_in(pool, job, argument, timeout_seconds)
+            except BrokenProcessPool:
+                await self._replace(pool)
+        raise Temporary("worker-crashed", "its pool of workers broke with it")
 
     async def close(self) -> None:
         """End all workers at once."""
-        self._pool.stop()  # type: ignore[no-untyped-call]
-        await asyncio.to_thread(self._pool.join)
+        await asyncio.to_thread(_end, self._pool)
+
+    async def _replace(self, broken: ProcessPool) -> None:
+        """A pool breaks when a worker dies between two jobs; the first job that sees it makes a new one."""
+        if self._pool is broken:
+            self._pool = self._make_pool()
+            await asyncio.to_thread(_end, broken)
+
+
+async def _run_in(pool: ProcessPool, job: Callable[[A], R], argument: A, timeout_seconds: float) -> R:
+    try:
+        future = pool.schedule(_at_the_edge, args=[job, argument], timeout=timeout_seconds)
+    except RuntimeError:
+        raise BrokenProcessPool from None
+    try:
+        result: R = await asyncio.wrap_future(future)
+    except JobTimeout:
+        raise Temporary("worker-timeout", f"not done after {timeout_seconds:.0f} seconds") from None
+    except ProcessExpired as death:
+        raise Temporary("worker-crashed", f"exit code {death.exitcode}") from None
+    return result
+
+
+def _end(pool: ProcessPool) -> None:
+    pool.stop()  # type: ignore[no-untyped-call]
+    pool.join()
 
 
 def _at_the_edge(job: Callable[[A], R], argument: A) -> R:

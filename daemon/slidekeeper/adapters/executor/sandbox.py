@@ -7,6 +7,9 @@ import os
 import resource
 import signal
 
+NICENESS = 5
+"""Workers yield to the daemon, whose event loop must answer while they compute."""
+
 PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
 """Options of prctl(2)."""
@@ -25,6 +28,7 @@ def confine(memory_megabytes: int) -> None:
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGIO, signal.SIG_IGN)
+    os.nice(NICENESS)
     _silence()
 
 
