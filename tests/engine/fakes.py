@@ -36,16 +36,15 @@ class MemoryJournal:
     silent: bool = False
 
     async def commit(self, event: Event) -> Recorded:
-        if isinstance(event, PackEvent):
-            self._decide(event)
-        recorded = Recorded(len(self.recorded) + 1, f"id-{len(self.recorded) + 1}", datetime.now(UTC), event)
+        ordered = self._decide(event) if isinstance(event, PackEvent) else ""
+        recorded = Recorded(len(self.recorded) + 1, f"id-{len(self.recorded) + 1}", datetime.now(UTC), event, ordered)
         self.recorded.append(recorded)
         return recorded
 
     async def commit_all(self, events: Sequence[Event]) -> Sequence[Recorded]:
         return [await self.commit(event) for event in events]
 
-    def _decide(self, event: PackEvent) -> None:
+    def _decide(self, event: PackEvent) -> str:
         row = self.rows.get(event.pack, FakePack())
         decision = decide(row.state, event)  # type: ignore[arg-type]
         row.state = decision.state
@@ -53,6 +52,7 @@ class MemoryJournal:
         if not decision.repeats:
             row.command, row.lane_seq = decision.command, len(self.recorded) + 1
         self.rows[event.pack] = row
+        return decision.command.type if decision.command else ""
 
     async def pending(self, lane: str, after: int, limit: int) -> Sequence[Pending]:
         rows = [

@@ -45,13 +45,13 @@ class Engine:
         recorded = await self._journal.commit(event)
         if isinstance(event, SlideCatalogued):
             self.throughput.count()
-        self._announce()
+        self._announce([recorded])
         return recorded
 
     async def submit_all(self, events: Sequence[Event]) -> Sequence[Recorded]:
         """Commit several events, all or none."""
         recorded = await self._journal.commit_all(events)
-        self._announce()
+        self._announce(recorded)
         return recorded
 
     async def committed(self) -> None:
@@ -71,8 +71,11 @@ class Engine:
         for lane in self.lanes:
             lane.stop()
 
-    def _announce(self) -> None:
+    def _announce(self, recorded: Sequence[Recorded]) -> None:
+        """Wake the lanes that have something to do, and all who wait for any commit."""
+        ordered = {each.ordered for each in recorded}
         for lane in self.lanes:
-            lane.wake()
+            if lane.name in ordered:
+                lane.wake()
         self._committed.set()
         self._committed = asyncio.Event()

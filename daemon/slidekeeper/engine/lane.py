@@ -106,7 +106,8 @@ class Lane:
 
         Asks again at once while pages are full: the caller waits only after an empty page.
         """
-        await self._unless_stopping(self._places.usable(*self._spec.places))
+        if self._places.any_suspended(self._spec.places):
+            await self._unless_stopping(self._places.usable(*self._spec.places))
         if self._stopping.is_set() or self._parked >= PARKED_LIMIT:
             return []
         page = list(await self._journal.pending(self.name, self._cursor, max(16, 4 * self._spec.width)))

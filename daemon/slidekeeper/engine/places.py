@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import structlog
 
@@ -34,6 +34,10 @@ class Places:
     def suspended(self) -> Mapping[str, str]:
         """Suspended places with the reason."""
         return {place: suspend.reason for place, (suspend, _) in self._suspended.items()}
+
+    def any_suspended(self, places: Iterable[str]) -> bool:
+        """Whether one of ``places`` is suspended."""
+        return any(place in self._suspended for place in places)
 
     async def suspend(self, suspend: Suspend) -> None:
         """Pause work at a place; the first report of a place is journaled, further ones are not."""

@@ -21,6 +21,8 @@ class Recorded:
     id: str
     time: datetime
     event: Event
+    ordered: str = ""
+    """The lane whose command follows from it, as the commit tells; what is read back later does not say."""
 
 
 @dataclass(frozen=True, slots=True)

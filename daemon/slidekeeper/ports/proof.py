@@ -43,5 +43,9 @@ class Reader(Protocol):
         ...
 
     def thumbnail(self, path: Path, longest_side: int) -> bytes:
-        """A JPEG of the whole slide without metadata, at most ``longest_side`` pixels wide and high."""
+        """A JPEG of the whole slide without metadata, at most ``longest_side`` pixels wide and high, made from its decoded pixels.
+
+        Raises:
+            Permanent: ``proof-failed``: the pixels cannot be decoded.
+        """
         ...

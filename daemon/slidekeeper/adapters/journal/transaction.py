@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from slidekeeper.messages.commands import command_to_json
@@ -80,7 +81,7 @@ class Transaction:
             self._count(batch, before, decision.state)
             if decision.state not in UNDER_WAY:
                 self._complete(batch, now)
-        return recorded
+        return replace(recorded, ordered=decision.command.type) if decision.command else recorded
 
     def _insert(self, event: PackArrived, recorded: Recorded) -> None:
         time = recorded.time.isoformat()

@@ -28,8 +28,8 @@ HARMLESS_TAGS = frozenset(
 DESCRIPTION = 270
 MPP_TOLERANCE = 0.001
 THUMBNAIL_QUALITY = 85
-SEARCHED_TILE = 1024
-"""Longest side in pixels of the region that is decoded to see that pixels can be read."""
+BAND_PIXELS = 16_000_000
+"""Pixels that are decoded at once: a slide without a pyramid may have billions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,9 @@ class IndependentReader:
     def thumbnail(self, path: Path, longest_side: int) -> bytes:
         """A JPEG of the whole slide, made from its pixels, without any metadata."""
         with _open_slide(path) as slide:
-            image = slide.get_thumbnail((longest_side, longest_side))
+            image = _reduced(slide, longest_side)
         stream = io.BytesIO()
-        Image.frombytes("RGB", image.size, image.convert("RGB").tobytes()).save(stream, "JPEG", quality=THUMBNAIL_QUALITY)
+        image.save(stream, "JPEG", quality=THUMBNAIL_QUALITY)
         return stream.getvalue()
 
 
@@ -82,6 +82,24 @@ def _quiet_tifffile() -> Iterator[None]:
         logger.disabled = before
 
 
+def _reduced(slide: openslide.OpenSlide, longest_side: int) -> Image.Image:
+    """The whole slide at most ``longest_side`` pixels wide and high, made of bands of the level that is just larger."""
+    width, height = slide.dimensions
+    scale = max(1.0, max(width, height) / longest_side)
+    level = slide.get_best_level_for_downsample(scale)
+    across, down = slide.level_dimensions[level]
+    reduced = Image.new("RGB", (max(1, round(width / scale)), max(1, round(height / scale))), "white")
+    rows = max(1, min(reduced.height, BAND_PIXELS * reduced.height // (across * down)))
+    for top in range(0, reduced.height, rows):
+        bottom = min(top + rows, reduced.height)
+        first, last = (round(edge * down / reduced.height) for edge in (top, bottom))
+        band = slide.read_region((0, round(first * height / down)), level, (across, max(1, last - first)))
+        flat = Image.new("RGB", band.size, "white")
+        flat.paste(band, mask=band)
+        reduced.paste(flat.resize((reduced.width, bottom - top), Image.Resampling.BICUBIC, reducing_gap=2.0), (0, top))
+    return reduced
+
+
 def _verify_with_openslide(slide: openslide.OpenSlide, facts: ImageFacts) -> None:
     _require(slide.properties.get(openslide.PROPERTY_NAME_VENDOR) == VENDORS[facts.format], "vendor")
     _require(slide.dimensions == (facts.levels[0].width, facts.levels[0].height), "dimensions")
@@ -90,9 +108,6 @@ def _verify_with_openslide(slide: openslide.OpenSlide, facts: ImageFacts) -> Non
     mpp = slide.properties.get(openslide.PROPERTY_NAME_MPP_X)
     if facts.mpp is not None and mpp is not None:
         _require(abs(float(mpp) - facts.mpp) <= MPP_TOLERANCE * facts.mpp, "resolution")
-    smallest = slide.level_count - 1
-    width, height = slide.level_dimensions[smallest]
-    slide.read_region((0, 0), smallest, (min(width, SEARCHED_TILE), min(height, SEARCHED_TILE)))
 
 
 def _verify_with_tifffile(path: Path, facts: ImageFacts) -> None:
