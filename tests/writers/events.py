@@ -1,0 +1,80 @@
+"""Makes a believable event of every type, about a pack, batch and slide of the test's choice."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from slidekeeper.messages import events as fact
+from slidekeeper.model.identity import BatchId, PackId, SlideNumber
+from slidekeeper.model.slide import ImageFacts, Level, SlideFacts
+
+PACK_EVENTS: tuple[type[fact.AnyPackEvent], ...] = get_args(fact.AnyPackEvent)
+BATCH_EVENTS: tuple[type[fact.AnyBatchEvent], ...] = get_args(fact.AnyBatchEvent)
+EVENTS: tuple[type[fact.Event], ...] = get_args(fact.Event)
+
+PACK = PackId("0000000000000001")
+BATCH = BatchId("b00000000001")
+NUMBER = SlideNumber("123456789012")
+
+
+def pack_id(number: int) -> PackId:
+    """The ``number``-th pack's id."""
+    return PackId(f"{number:016x}")
+
+
+def slide_facts(pack: PackId, *, batch: BatchId = BATCH, number: SlideNumber = NUMBER, revision: int = 1) -> SlideFacts:
+    """Facts of a small slide; the digest follows from the pack."""
+    image = ImageFacts(
+        format="aperio",
+        extension=".svs",
+        levels=(
+            Level(width=2816, height=2560, tile_width=256, tile_height=256),
+            Level(width=704, height=640, tile_width=256, tile_height=256),
+        ),
+        compression="jpeg",
+        mpp=0.25,
+        magnification=40.0,
+        icc=True,
+        removed=("image:label", "key:User"),
+    )
+    return SlideFacts(
+        number=number,
+        revision=revision,
+        pack=pack,
+        batch=batch,
+        drop="scanner-a",
+        image=image,
+        size=1_234_567,
+        digest=f"blake3:{int(pack, 16):064x}",
+        seconds=1.5,
+        anonymizer="0.1.0",
+    )
+
+
+def event_of(kind: type[fact.Event], pack: PackId = PACK, *, batch: BatchId = BATCH, **chosen: Any) -> Any:
+    """An event of type ``kind``; ``chosen`` fields win over the believable ones."""
+    believable: dict[str, Any] = {
+        "pack": pack,
+        "batch": batch,
+        "drop": "scanner-a",
+        "files": 3,
+        "size": 1_234_567,
+        "waited_seconds": 12.5,
+        "step": "store",
+        "reason": "share-slow",
+        "detail": "no answer within 5 s",
+        "number": NUMBER,
+        "revision": 1,
+        "by": "operator",
+        "originals": "kept",
+        "facts": slide_facts(pack, batch=batch),
+        "packs": 7,
+        "catalogued": 4,
+        "duplicates": 1,
+        "quarantined": 1,
+        "others": 1,
+        "place": "bucket",
+        "version": "0.1.0",
+        "pending": 2,
+    }
+    return kind(**{name: value for name, value in {**believable, **chosen}.items() if name in kind.model_fields})
