@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
 from slidekeeper.model.splice import Anonymization
@@ -15,6 +15,8 @@ class Source:
 
     stream: BinaryIO
     size: int
+    parsed: dict[str, object] = field(default_factory=dict, repr=False, compare=False)
+    """What format modules have read of it already, by name: recognizing, checking and planning parse the headers once."""
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Exactly ``length`` bytes from ``offset``.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -21,7 +21,7 @@ class Recorded:
     id: str
     time: datetime
     event: Event
-    ordered: str = ""
+    ordered: str = field(default="", compare=False)
     """The lane whose command follows from it, as the commit tells; what is read back later does not say."""
 
 

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO, TypeAlias
 
+import numpy as np
 from blake3 import blake3
 
 from slidekeeper.errors import SourceChanged
@@ -81,11 +82,11 @@ class _Passes:
         """Read the source from end to end; patch what the plan replaces."""
         self._source.seek(0)
         cursor = _PieceCursor(self._plan)
-        buffers = [bytearray(BUFFER_BYTES) for _ in range(BUFFERS if self._pool else 1)]
+        buffers = [_buffer(min(BUFFER_BYTES, self._plan.size)) for _ in range(BUFFERS if self._pool else 1)]
         waiting: list[Future[None]] = []
         for index, offset in enumerate(range(0, self._plan.size, BUFFER_BYTES)):
             length = min(BUFFER_BYTES, self._plan.size - offset)
-            data = memoryview(buffers[index % len(buffers)])[:length]
+            data = buffers[index % len(buffers)][:length]
             got = _read_fully(self._source, data)
             data[got:] = bytes(length - got)
             self._wait(waiting)
@@ -119,7 +120,7 @@ class _Passes:
             yield data
 
     def _rest(self) -> Iterator[memoryview]:
-        buffer = memoryview(bytearray(BUFFER_BYTES))
+        buffer = _buffer(BUFFER_BYTES)
         while got := _read_fully(self._source, buffer):
             yield buffer[:got]
 
@@ -147,6 +148,11 @@ class _Passes:
         data = chunk.data
         while data:
             data = data[os.write(self._target, data) :]
+
+
+def _buffer(length: int) -> memoryview:
+    """Memory that nobody cleared: every byte is written before it is read."""
+    return memoryview(np.empty(length, np.uint8).data)
 
 
 class _PieceCursor:

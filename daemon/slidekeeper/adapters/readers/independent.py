@@ -28,6 +28,7 @@ HARMLESS_TAGS = frozenset(
 DESCRIPTION = 270
 MPP_TOLERANCE = 0.001
 THUMBNAIL_QUALITY = 85
+OPAQUE = 255
 BAND_PIXELS = 16_000_000
 """Pixels that are decoded at once: a slide without a pyramid may have billions."""
 
@@ -94,10 +95,17 @@ def _reduced(slide: openslide.OpenSlide, longest_side: int) -> Image.Image:
         bottom = min(top + rows, reduced.height)
         first, last = (round(edge * down / reduced.height) for edge in (top, bottom))
         band = slide.read_region((0, round(first * height / down)), level, (across, max(1, last - first)))
-        flat = Image.new("RGB", band.size, "white")
-        flat.paste(band, mask=band)
-        reduced.paste(flat.resize((reduced.width, bottom - top), Image.Resampling.BICUBIC, reducing_gap=2.0), (0, top))
+        reduced.paste(_flat(band).resize((reduced.width, bottom - top), Image.Resampling.BILINEAR, reducing_gap=2.0), (0, top))
     return reduced
+
+
+def _flat(band: Image.Image) -> Image.Image:
+    """The band on white, where it has holes."""
+    if band.getchannel("A").getextrema() == (OPAQUE, OPAQUE):
+        return band.convert("RGB")
+    flat = Image.new("RGB", band.size, "white")
+    flat.paste(band, mask=band)
+    return flat
 
 
 def _verify_with_openslide(slide: openslide.OpenSlide, facts: ImageFacts) -> None:

@@ -81,7 +81,7 @@ class HyperscanSearch:
             return None
         database = hyperscan.Database(mode=hyperscan.HS_MODE_STREAM)
         # Escaped regular expressions instead of the literal interface: that one ends a pattern at its first zero byte.
-        expressions = [b"".join(b"\\x%02x" % byte for byte in pattern) for pattern in patterns]
+        expressions = [_escaped(pattern) for pattern in patterns]
         database.compile(expressions=expressions, ids=list(range(len(patterns))), elements=len(patterns), flags=list(patterns.values()))
 
         def on_match(pattern: int, _begin: int, _end: int, _flags: int, _context: object) -> None:
@@ -92,3 +92,8 @@ class HyperscanSearch:
         stream = database.stream(match_event_handler=on_match)
         stream.__enter__()
         return stream
+
+
+def _escaped(pattern: bytes) -> bytes:
+    """A regular expression of exactly these bytes."""
+    return b"\\x" + pattern.hex("|").encode().replace(b"|", b"\\x")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 from slidekeeper.errors import Permanent
 from slidekeeper.formats.tiff.image import Image, read_image
@@ -11,8 +12,11 @@ from slidekeeper.ports.formats import Source
 
 
 def read_images(tiff: Tiff) -> list[Image]:
-    """All images of the file, in order."""
-    return [read_image(tiff, directory) for directory in tiff.everyone()]
+    """All images of the file, in order; read once for each source."""
+    parsed = tiff.source.parsed
+    if "images" not in parsed:
+        parsed["images"] = [read_image(tiff, directory) for directory in tiff.everyone()]
+    return cast(list[Image], parsed["images"])
 
 
 def levels_of(images: Sequence[Image]) -> list[Image]:
@@ -29,10 +33,9 @@ def missing_part(source: Source) -> str:
         return "empty-file"
     try:
         tiff = read_tiff(source)
-        for directory in tiff.everyone():
-            if any(entry.offset + entry.length > source.size for entry in directory.entries):
-                return "truncated"
-            read_image(tiff, directory)
+        if any(entry.offset + entry.length > source.size for directory in tiff.everyone() for entry in directory.entries):
+            return "truncated"
+        read_images(tiff)
     except Permanent as damage:
         return "truncated" if damage.reason == "truncated" else ""
     return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 from slidekeeper.errors import Permanent
 from slidekeeper.ports.formats import Source
@@ -146,11 +147,17 @@ def is_tiff(source: Source) -> bool:
 
 
 def read_tiff(source: Source) -> Tiff:
-    """Read all directories.
+    """Read all directories, once for each source.
 
     Raises:
         Permanent: ``truncated``, ``directory-loop``, ``too-many-directories`` or ``malformed-tiff``.
     """
+    if "tiff" not in source.parsed:
+        source.parsed["tiff"] = _parsed(source)
+    return cast(Tiff, source.parsed["tiff"])
+
+
+def _parsed(source: Source) -> Tiff:
     try:
         dialect = _dialect_of(source)
     except EOFError:
