@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 from functools import cache
 from itertools import pairwise
@@ -12,9 +11,6 @@ from typing import Any
 
 import openslide
 import pytest
-from writers.aperio import write_aperio
-from writers.minimal import DESCRIPTION, TILE, aside, minimal_slide, noise, with_tags
-from writers.tiff import ASCII, LONG, SHORT, UNDEFINED, Tag, TiffWriter, drawn, tissue_tile
 
 from formats.checklist import (
     Outcome,
@@ -29,10 +25,13 @@ from formats.checklist import (
     tile_digests,
     unreferenced_bytes,
 )
+from shared_data import shared
 from slidekeeper.errors import Permanent
 from slidekeeper.formats.aperio import Aperio
 from slidekeeper.model.splice import Content, Keep, Literal
-from shared_data import shared
+from writers.aperio import write_aperio
+from writers.minimal import DESCRIPTION, aside, minimal_slide, noise, with_tags
+from writers.tiff import ASCII, LONG, SHORT, UNDEFINED, Tag, TiffWriter
 
 DIALECTS = [("<", False), (">", False), ("<", True), (">", True)]
 READ_BY_OPENSLIDE = [("<", False), ("<", True), (">", True)]
@@ -185,20 +184,13 @@ def test_images_in_sub_directories_of_a_slide_are_destroyed_unless_they_are_leve
     secret = noise(3)
 
     def with_sub(writer: TiffWriter, tags: list[Tag]) -> list[Tag]:
-        stream_position = aside_directory(writer, secret.tobytes(), secret.size)
-        return [*tags, (330, LONG, [stream_position])]
+        return [*tags, (330, LONG, [aside(writer, 0, secret, link=False)])]
 
     outcome = anonymized(minimal_slide(with_sub), tmp_path)
     assert "image:other" in outcome.removed
     assert shared_windows(secret.tobytes(), outcome.before)
     assert shared_windows(secret.tobytes(), outcome.after) == 0
     assert tag_bytes(outcome.after, 330) == []
-
-
-def aside_directory(writer: TiffWriter, pixels: bytes, size: tuple[int, int]) -> int:
-    """An image of one strip that hangs in no chain."""
-    geometry: list[Tag] = [(256, LONG, [size[0]]), (257, LONG, [size[1]]), (258, SHORT, [8, 8, 8]), (277, SHORT, [3])]
-    return writer.directory([*geometry, (273, LONG, [writer.blob(pixels)]), (279, LONG, [len(pixels)])], link=False)
 
 
 def test_two_images_that_could_be_the_thumbnail_are_both_destroyed(tmp_path: Path) -> None:
@@ -262,7 +254,17 @@ def real(tmp_path: Path) -> Outcome:
 
 
 def test_a_real_slide_loses_label_macro_and_every_value(real: Outcome) -> None:
-    wanted = ("CMU-1", "b414003d-95c6-48b0-9369-8010ed517ba7", "SS1302", "12/29/09", "09:59:15", "1004486", "11.2.1", "42673,5576", "46000x32914")
+    wanted = (
+        "CMU-1",
+        "b414003d-95c6-48b0-9369-8010ed517ba7",
+        "SS1302",
+        "12/29/09",
+        "09:59:15",
+        "1004486",
+        "11.2.1",
+        "42673,5576",
+        "46000x32914",
+    )
     assert len(found_in(real.before, wanted)) >= 7
     assert found_in(real.after, (*wanted, *real.texts)) == []
     assert {"image:label", "image:macro", "key:User", "key:Filename"} <= set(real.removed)

@@ -39,7 +39,18 @@ def test_what_is_no_number_is_removed_even_from_a_kept_key(key: str, value: str)
 @pytest.mark.parametrize(
     "key",
     ["Filename", "Title", "ImageID", "Barcode", "Date", "Time", "Time Zone", "User", "ScanScope ID", "DSR ID", "Rack", "Slide", "Patient"]
-    + ["Accession", "Copyright", "Parmset", "Left", "Top", "LineAreaXOffset", "SessionMode", "ScannerType", "CustomField.PatientID", "appmag"],
+    + [
+        "Accession",
+        "Copyright",
+        "Parmset",
+        "Left",
+        "Top",
+        "LineAreaXOffset",
+        "SessionMode",
+        "ScannerType",
+        "CustomField.PatientID",
+        "appmag",
+    ],
 )
 def test_keys_that_identify_or_are_unknown_go_even_with_numbers(key: str) -> None:
     text = f"{HEADER}|{key} = 4711"
@@ -68,7 +79,9 @@ def test_a_reduced_image_names_the_size_it_was_made_from() -> None:
     assert rewritten(text, (574, 768)) == "Aperio Image Library\r\n2220x2967 -> 574x768|AppMag = 20"
 
 
-@pytest.mark.xfail(strict=True, reason="_geometry keeps the first size of a crop's reduced level, which is the parent slide's")
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="_geometry keeps the first size of a crop's reduced level, which is the parent slide's"
+)
 def test_a_reduced_image_of_a_crop_does_not_name_the_size_of_the_parent_slide() -> None:
     text = "Aperio Image Library v11.2.1 \r\n46000x32914 [42673,5576 2220x2967] (240x240) -> 555x741 JPEG/RGB Q=30|AppMag = 20"
     assert "46000x32914" not in rewritten(text, (555, 741))
@@ -84,7 +97,9 @@ def test_values_may_hold_equal_signs_be_empty_or_missing() -> None:
     assert parsed.pairs == (("Title", "a = b"), ("Empty", ""), ("Missing", ""), ("", ""), ("AppMag", "20"))
 
 
-@pytest.mark.parametrize(("value", "number"), [("0,2520", 0.252), ("0.4990", 0.499), ("40", 40.0), ("-1", -1.0), ("forty", None), ("", None)])
+@pytest.mark.parametrize(
+    ("value", "number"), [("0,2520", 0.252), ("0.4990", 0.499), ("40", 40.0), ("-1", -1.0), ("forty", None), ("", None)]
+)
 def test_numbers_are_read_with_point_or_comma(value: str, number: float | None) -> None:
     assert Description.parse(f"{HEADER}|MPP = {value}".encode()).number("MPP") == number
 
@@ -99,7 +114,9 @@ def test_names_of_removed_keys_are_told_unless_they_could_be_free_text() -> None
     assert {"Müller 1950-01-02", "K" * 50} <= {value.decode() for value in parsed.removed_values()}
 
 
-@pytest.mark.xfail(strict=True, reason="parse replaces what is no UTF-8, so that the proof searches for a text the file never held")
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="parse replaces what is no UTF-8, so that the proof searches for a text the file never held"
+)
 def test_a_removed_latin_1_value_is_handed_to_the_proof_as_the_text_it_is() -> None:
     parsed = Description.parse(f"{HEADER}|Title = Müller".encode("latin-1"))
     assert "Müller".encode() in parsed.removed_values()

@@ -11,13 +11,13 @@ import pytest
 import tifffile
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from writers.minimal import minimal_slide, noise, with_tags
-from writers.tiff import ASCII
 
 from formats.checklist import source_of
 from slidekeeper.errors import Permanent
 from slidekeeper.formats.registry import SupportedFormats
 from slidekeeper.model.splice import Keep, SplicePlan
+from writers.minimal import minimal_slide, noise, with_tags
+from writers.tiff import ASCII
 
 REGISTRY = SupportedFormats()
 DIALECTS = [("<", False), (">", False), ("<", True), (">", True)]
@@ -43,7 +43,16 @@ def test_an_empty_file_is_told_apart_from_an_unknown_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"\0", b"II", b"not a slide at all", b"%PDF-1.7 " + bytes(64), b"\x89PNG\r\n\x1a\n" + bytes(64), b"II*\0", b"MM\0\x2b\0\4\0\0" + bytes(8)]
+    "data",
+    [
+        b"\0",
+        b"II",
+        b"not a slide at all",
+        b"%PDF-1.7 " + bytes(64),
+        b"\x89PNG\r\n\x1a\n" + bytes(64),
+        b"II*\0",
+        b"MM\0\x2b\0\4\0\0" + bytes(8),
+    ],
 )
 def test_what_is_no_tiff_is_unsupported(data: bytes) -> None:
     assert name_of(data) == "unsupported-format"
@@ -65,7 +74,9 @@ def test_formats_are_listed_in_the_order_in_which_they_are_asked() -> None:
 
 
 @pytest.mark.xfail(strict=True, raises=IndexError, reason="recognizes() takes the first directory of a file that has none (yet)")
-@pytest.mark.parametrize("data", [b"II*\0" + bytes(4), b"MM\0*" + bytes(400), b"II\x2b\0\x08" + bytes(64)], ids=["header-only", "big-endian", "bigtiff"])
+@pytest.mark.parametrize(
+    "data", [b"II*\0" + bytes(4), b"MM\0*" + bytes(400), b"II\x2b\0\x08" + bytes(64)], ids=["header-only", "big-endian", "bigtiff"]
+)
 def test_a_header_that_points_at_no_directory_yet_is_no_crash(data: bytes) -> None:
     assert name_of(data) in {"truncated", "unsupported-format"}
 
@@ -77,7 +88,12 @@ def seed_slide(kind: str, order: str, big: bool) -> tuple[bytes, tuple[int, ...]
     data = minimal_slide(order=order, big=big, asides=[(1, noise(1)), (0, noise(2, (32, 32)))], **description)
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         places = {place for page in file.pages for place in range(page.offset, page.offset + 20 * len(page.tags) + 8)}
-        places |= {place for page in file.pages for tag in page.tags for place in range(tag.valueoffset, tag.valueoffset + min(tag.valuebytecount, 64))}
+        places |= {
+            place
+            for page in file.pages
+            for tag in page.tags
+            for place in range(tag.valueoffset, tag.valueoffset + min(tag.valuebytecount, 64))
+        }
     return data, tuple(sorted({place for place in places if place < len(data)} | set(range(16))))
 
 
@@ -129,5 +145,9 @@ def test_a_truncated_slide_is_refused(seed: tuple[str, tuple[str, bool]], share:
 @given(st.integers(0, 2**32), st.sampled_from([b"II*\0", b"MM\0*", b"II\x2b\0\x08\0\0\0", b"MM\0\x2b\0\x08\0\0"]), st.integers(8, 3000))
 def test_noise_behind_a_tiff_header_is_refused(seed: int, magic: bytes, length: int) -> None:
     noisy = random.Random(seed).randbytes(length)
-    offset = struct.pack("<Q" if magic[:2] == b"II" else ">Q", 20) if 0x2B in magic[2:4] else struct.pack("<I" if magic[:2] == b"II" else ">I", 20)
+    offset = (
+        struct.pack("<Q" if magic[:2] == b"II" else ">Q", 20)
+        if 0x2B in magic[2:4]
+        else struct.pack("<I" if magic[:2] == b"II" else ">I", 20)
+    )
     assert planned(magic + offset + noisy) is None

@@ -74,8 +74,8 @@ def minimal_slide(
     return stream.getvalue()
 
 
-def aside(writer: TiffWriter, subfile: int, picture: Image.Image, *more: Tag) -> int:
-    """Append an image of one strip without a description; returns its directory's offset."""
+def aside(writer: TiffWriter, subfile: int, picture: Image.Image, *more: Tag, link: bool = True) -> int:
+    """Append an image of one strip; returns its directory's offset. Without ``link`` it hangs in no chain."""
     data = picture.tobytes()
     offset = writer.blob(data)
     return writer.directory(
@@ -91,13 +91,13 @@ def aside(writer: TiffWriter, subfile: int, picture: Image.Image, *more: Tag) ->
             offsets_tag(273, [offset], writer.big),
             offsets_tag(279, [len(data)], writer.big),
             *more,
-        ]
+        ],
+        link,
     )
 
 
 def noise(seed: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
     """A picture whose bytes occur nowhere else."""
-
 
     return Image.frombytes("RGB", size, Random(seed).randbytes(3 * size[0] * size[1]))
 
@@ -106,5 +106,3 @@ def tile_with_segment(marker: int, body: bytes) -> bytes:
     """A JPEG tile with one more segment behind its first marker."""
     tile = tissue_tile(1, TILE)
     return tile[:2] + marker.to_bytes(2, "big") + (len(body) + 2).to_bytes(2, "big") + body + tile[2:]
-
-
