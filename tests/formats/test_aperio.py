@@ -254,18 +254,9 @@ def real(tmp_path: Path) -> Outcome:
 
 
 def test_a_real_slide_loses_label_macro_and_every_value(real: Outcome) -> None:
-    wanted = (
-        "CMU-1",
-        "b414003d-95c6-48b0-9369-8010ed517ba7",
-        "SS1302",
-        "12/29/09",
-        "09:59:15",
-        "1004486",
-        "11.2.1",
-        "42673,5576",
-        "46000x32914",
-    )
-    assert len(found_in(real.before, wanted)) >= 7
+    numbers = ("CPAPERIOCS", "1004486", "12/29/09", "09:59:15", "42673,5576", "46000x32914")
+    wanted = ("CMU-1", "b414003d-95c6-48b0-9369-8010ed517ba7", *numbers)
+    assert found_in(real.before, wanted) == list(wanted)
     assert found_in(real.after, (*wanted, *real.texts)) == []
     assert {"image:label", "image:macro", "key:User", "key:Filename"} <= set(real.removed)
 
@@ -277,13 +268,13 @@ def test_a_real_slide_keeps_tiles_and_accounts_for_every_byte(real: Outcome) -> 
 
 
 def test_a_real_slide_is_the_same_to_openslide(real: Outcome, tmp_path: Path) -> None:
-    with openslide.OpenSlide(shared("slides", "svs", "CMU-1-Small-Region.svs")) as before:
-        with openslide.OpenSlide(tmp_path / "anonymized.tif") as after:
-            assert set(after.associated_images) == {"thumbnail"}
-            for name in ("openslide.vendor", "openslide.mpp-x", "openslide.objective-power", "openslide.icc-size"):
-                assert after.properties.get(name) == before.properties.get(name)
-            assert after.level_dimensions == before.level_dimensions
-            assert after.read_region((0, 0), 0, (512, 512)).tobytes() == before.read_region((0, 0), 0, (512, 512)).tobytes()
+    path = shared("slides", "svs", "CMU-1-Small-Region.svs")
+    with openslide.OpenSlide(path) as before, openslide.OpenSlide(tmp_path / "anonymized.tif") as after:
+        assert set(after.associated_images) == {"thumbnail"}
+        for name in ("openslide.vendor", "openslide.mpp-x", "openslide.objective-power", "openslide.icc-size"):
+            assert after.properties.get(name) == before.properties.get(name)
+        assert after.level_dimensions == before.level_dimensions
+        assert after.read_region((0, 0), 0, (512, 512)).tobytes() == before.read_region((0, 0), 0, (512, 512)).tobytes()
 
 
 def test_a_real_slide_of_jpeg2000_without_label_passes(tmp_path: Path) -> None:

@@ -134,7 +134,9 @@ def test_every_record_of_a_localized_text_is_handed_to_the_proof() -> None:
     assert texts_of(profile_with(dmdd=localized("Scanner SS7311", "Abtaster von Müller"))) == ["Scanner SS7311", "Abtaster von Müller"]
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="elements are laid down in table order: a later transform tag brings a text back")
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="elements are laid down in table order: a later transform tag brings a text back"
+)
 def test_a_text_does_not_survive_below_a_transform_tag_that_shares_its_bytes() -> None:
     profile = bytearray(profile_with(cprt=b"text" + bytes(4) + b"Copyright Hockenberry\0", rTRC=b"curv" + bytes(8)))
     offset, size = struct.unpack_from(">II", profile, 136)

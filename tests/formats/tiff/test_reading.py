@@ -5,12 +5,12 @@ from __future__ import annotations
 import struct
 
 import pytest
-from writers.minimal import TILE, aside, minimal_slide, noise, with_tags
-from writers.tiff import ASCII, LONG, LONG8, SHORT, Tag, TiffWriter
 
 from formats.checklist import pages_of, source_of
 from slidekeeper.errors import Permanent
 from slidekeeper.formats.tiff.reading import MAX_DIRECTORIES, MAX_ENTRIES, Dialect, Entry, Tiff, is_tiff, read_tiff
+from writers.minimal import TILE, aside, minimal_slide, noise, with_tags
+from writers.tiff import ASCII, LONG, LONG8, SHORT, Tag, TiffWriter
 
 DIALECTS = [("<", False), (">", False), ("<", True), (">", True)]
 
@@ -69,7 +69,9 @@ def test_a_header_is_written_as_it_was_read(order: str, big: bool) -> None:
     assert len(tiff.dialect.header(0)) == tiff.dialect.header_bytes
 
 
-@pytest.mark.parametrize("data", [b"", b"II*", b"II\0\0\0\0\0\0", b"IM*\0\0\0\0\0", b"II\x2b\0\4\0\0\0" + bytes(8), b"II\x2b\0\x08\0\1\0" + bytes(8)])
+@pytest.mark.parametrize(
+    "data", [b"", b"II*", b"II\0\0\0\0\0\0", b"IM*\0\0\0\0\0", b"II\x2b\0\4\0\0\0" + bytes(8), b"II\x2b\0\x08\0\1\0" + bytes(8)]
+)
 def test_what_has_no_tiff_header_is_malformed(data: bytes) -> None:
     assert not is_tiff(source_of(data))
     assert refusal(data) == "malformed-tiff"

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from writers.minimal import TILE, minimal_slide, tile_with_segment
-from writers.tiff import UNDEFINED, Tag, TiffWriter, tissue_tile
 
 from formats.checklist import plan_of
 from slidekeeper.errors import Permanent
 from slidekeeper.formats.tiff.segments import foreign_metadata
+from writers.minimal import TILE, minimal_slide, tile_with_segment
+from writers.tiff import UNDEFINED, Tag, TiffWriter, tissue_tile
 
 APP0, APP1, APP2, APP13, APP14, COM = 0xFFE0, 0xFFE1, 0xFFE2, 0xFFED, 0xFFEE, 0xFFFE
 J2K_COM = 0xFF64
@@ -102,7 +102,9 @@ def test_exif_that_pillow_writes_is_found() -> None:
     assert foreign_metadata(stream.getvalue()) == "JPEG segment FFE1"
 
 
-@pytest.mark.parametrize("stream", [b"\xff\xd8", b"\xff\xd8\0\0\0\0", b"\xff\xd8" + segment(APP0, b"x" * 9)[:8], b"\xff\xd8\xff\xdb\0\1\0\0"])
+@pytest.mark.parametrize(
+    "stream", [b"\xff\xd8", b"\xff\xd8\0\0\0\0", b"\xff\xd8" + segment(APP0, b"x" * 9)[:8], b"\xff\xd8\xff\xdb\0\1\0\0"]
+)
 def test_a_jpeg_header_that_cannot_be_read_is_foreign(stream: bytes) -> None:
     assert foreign_metadata(stream) == "unreadable header"
 
@@ -147,7 +149,7 @@ def test_a_tile_in_the_boxes_of_a_jp2_file_makes_the_slide_refused() -> None:
 @given(st.binary(max_size=200), st.sampled_from([b"\xff\xd8", b"\xff\x4f", b""]))
 def test_any_bytes_can_be_looked_at(data: bytes, start: bytes) -> None:
     found = foreign_metadata(start + data)
-    assert found == "" or found == "unreadable header" or found.startswith("JPEG ")
+    assert found in {"", "unreadable header"} or found.startswith("JPEG ")
 
 
 @settings(max_examples=100, deadline=None)
