@@ -164,14 +164,14 @@ async def test_a_cancelled_job_is_ended(executor: ProcessExecutor, tmp_path: Pat
     await asyncio.to_thread(wait_for, lambda: not is_alive(worker))
 
 
-async def test_closing_ends_the_worker_and_its_job(tmp_path: Path) -> None:
+async def test_closing_ends_a_worker_in_the_midst_of_its_job(tmp_path: Path) -> None:
     executor, marker = ProcessExecutor(1, MEGABYTES, []), tmp_path / "pid"
     running = asyncio.ensure_future(executor.run(jobs.wait, marker, 600))
     await asyncio.to_thread(wait_for, marker.exists)
     await executor.close()
+    running.cancel()
+    await asyncio.wait([running])
     assert not is_alive(int(marker.read_text()))
-    await asyncio.wait([running], timeout=10)
-    assert running.done()
 
 
 async def test_nothing_a_worker_prints_comes_out(tmp_path: Path) -> None:
