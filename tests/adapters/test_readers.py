@@ -1,0 +1,234 @@
+"""A slide that kept what had to go, or is not what was planned, is refused by readers that know nothing of the plan."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from slidekeeper.adapters.bucket.splicing import execute
+from slidekeeper.adapters.readers.independent import IndependentReader
+from slidekeeper.errors import Permanent
+from slidekeeper.formats.registry import SupportedFormats
+from slidekeeper.model.slide import ImageFacts, Level
+from slidekeeper.ports.formats import Source
+from writers import write_aperio, write_generic_tiff
+from writers.aperio import _write_aside
+from writers.tiff import TiffWriter, drawn
+
+READER = IndependentReader()
+SIZE = (2048, 1536)
+
+
+def anonymized(original: Path) -> tuple[Path, ImageFacts]:
+    """The slide as Slidekeeper would write it, beside the original."""
+    result = original.with_suffix(f".clean{original.suffix}")
+    with original.open("rb") as stream, result.open("wb") as target:
+        source = Source(stream, original.stat().st_size)
+        plan = SupportedFormats().recognize(source).plan(source)
+        execute(plan.plan, stream, target.fileno(), lambda span, content: None)
+    return result, plan.facts
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the module's slides lie."""
+    return tmp_path_factory.mktemp("slides")
+
+
+@pytest.fixture(scope="module")
+def aperio(folder: Path) -> tuple[Path, ImageFacts]:
+    """An anonymized Aperio slide."""
+    write_aperio(folder / "aperio.svs", seed=1, barcode="S26-1", size=SIZE)
+    return anonymized(folder / "aperio.svs")
+
+
+@pytest.fixture(scope="module")
+def generic(folder: Path) -> tuple[Path, ImageFacts]:
+    """An anonymized plain TIFF."""
+    write_generic_tiff(folder / "generic.tiff", seed=2, barcode="S26-2", size=(1024, 1024))
+    return anonymized(folder / "generic.tiff")
+
+
+def refusal(path: Path, facts: ImageFacts) -> str:
+    """Why the reader refuses a slide."""
+    with pytest.raises(Permanent) as refused:
+        READER.verify(path, facts)
+    assert refused.value.reason == "proof-failed"
+    return refused.value.detail
+
+
+def test_an_anonymized_aperio_slide_is_accepted(aperio: tuple[Path, ImageFacts]) -> None:
+    READER.verify(*aperio)
+
+
+def test_an_anonymized_plain_slide_is_accepted(generic: tuple[Path, ImageFacts]) -> None:
+    READER.verify(*generic)
+
+
+def test_a_plain_slide_with_sub_directories_is_accepted(tmp_path: Path) -> None:
+    write_generic_tiff(tmp_path / "sub.tiff", seed=3, barcode="S26-3", size=(1024, 1024), sub_directories=True)
+    READER.verify(*anonymized(tmp_path / "sub.tiff"))
+
+
+def with_image(clean: Path, copy: Path, subfile: int, description: bytes = b"") -> Path:
+    """A copy of an otherwise clean slide with one more image of one strip."""
+    shutil.copy(clean, copy)
+    with copy.open("r+b") as stream:
+        writer = TiffWriter(io.BytesIO())
+        writer.stream = stream
+        writer._link = _end_of_chain(clean.read_bytes())
+        stream.seek(0, os.SEEK_END)
+        _write_aside(writer, "label", subfile, drawn(["S26-1"], (320, 320)), bool(description), compressed=False)
+    return copy
+
+
+def _end_of_chain(data: bytes) -> int:
+    """Where the last directory of a little-endian classic TIFF points on."""
+    link = 4
+    while at := int.from_bytes(data[link : link + 4], "little"):
+        link = at + 2 + 12 * int.from_bytes(data[at : at + 2], "little")
+    return link
+
+
+def test_a_label_added_to_a_clean_slide_is_refused_as_one(tmp_path: Path, aperio: tuple[Path, ImageFacts]) -> None:
+    assert "label or macro image" in refusal(with_image(aperio[0], tmp_path / "label.svs", 1, b"label"), aperio[1])
+
+
+@pytest.mark.parametrize("subfile", [1, 9], ids=["label", "macro"])
+def test_a_label_or_macro_without_description_is_refused(tmp_path: Path, aperio: tuple[Path, ImageFacts], subfile: int) -> None:
+    assert refusal(with_image(aperio[0], tmp_path / "label.svs", subfile), aperio[1])
+
+
+def test_a_label_in_a_plain_slide_is_refused(tmp_path: Path, generic: tuple[Path, ImageFacts]) -> None:
+    assert "no level" in refusal(with_image(generic[0], tmp_path / "label.tiff", 1), generic[1])
+
+
+def test_a_slide_as_the_scanner_wrote_it_is_refused(folder: Path, aperio: tuple[Path, ImageFacts]) -> None:
+    assert refusal(folder / "aperio.svs", aperio[1])
+
+
+def test_a_surviving_tag_is_refused_by_its_number(tmp_path: Path, aperio: tuple[Path, ImageFacts]) -> None:
+    original = tmp_path / "tags.svs"
+    write_aperio(original, seed=1, barcode="S26-1", size=SIZE, label=False, macro=False)
+    assert "tag 306" in refusal(original, aperio[1])
+
+
+def test_a_surviving_tag_in_a_plain_slide_is_refused(folder: Path, generic: tuple[Path, ImageFacts]) -> None:
+    assert "tag 271" in refusal(folder / "generic.tiff", generic[1])
+
+
+def test_a_description_in_a_plain_slide_is_refused(tmp_path: Path, generic: tuple[Path, ImageFacts]) -> None:
+    described = tmp_path / "described.tiff"
+    described.write_bytes(_with_tag(generic[0].read_bytes(), old=262, new=270))
+    assert refusal(described, generic[1])
+
+
+def _with_tag(data: bytes, old: int, new: int) -> bytes:
+    """The slide with the number of the first directory's tag ``old`` replaced."""
+    changed = bytearray(data)
+    at = int.from_bytes(changed[4:8], "little")
+    for entry in range(int.from_bytes(changed[at : at + 2], "little")):
+        place = at + 2 + 12 * entry
+        if int.from_bytes(changed[place : place + 2], "little") == old:
+            changed[place : place + 2] = new.to_bytes(2, "little")
+    assert changed != data
+    return bytes(changed)
+
+
+OTHER_FACTS: dict[str, Callable[[ImageFacts], ImageFacts]] = {
+    "width": lambda facts: _with_levels(facts, (facts.levels[0].model_copy(update={"width": 1000}), *facts.levels[1:])),
+    "height": lambda facts: _with_levels(facts, (facts.levels[0].model_copy(update={"height": 700}), *facts.levels[1:])),
+    "a level less": lambda facts: _with_levels(facts, facts.levels[:-1]),
+    "a level more": lambda facts: _with_levels(facts, (*facts.levels, Level(width=64, height=48, tile_width=256, tile_height=256))),
+    "resolution": lambda facts: facts.model_copy(update={"mpp": 0.5}),
+    "vendor": lambda facts: facts.model_copy(update={"format": "generic-tiff"}),
+}
+
+
+def _with_levels(facts: ImageFacts, levels: tuple[Level, ...]) -> ImageFacts:
+    return facts.model_copy(update={"levels": levels})
+
+
+@pytest.mark.parametrize("what", OTHER_FACTS)
+def test_a_slide_that_is_not_what_was_planned_is_refused(aperio: tuple[Path, ImageFacts], what: str) -> None:
+    assert refusal(aperio[0], OTHER_FACTS[what](aperio[1]))
+
+
+GARBAGE = {
+    "empty": b"",
+    "zeros": bytes(10_000),
+    "random": Random(1).randbytes(10_000),
+    "TIFF header only": b"II*\0\x08\0\0\0",
+    "text": b"no slide",
+}
+
+
+@pytest.mark.parametrize("kind", GARBAGE)
+def test_garbage_is_refused(tmp_path: Path, aperio: tuple[Path, ImageFacts], kind: str) -> None:
+    (tmp_path / "garbage.svs").write_bytes(GARBAGE[kind])
+    assert refusal(tmp_path / "garbage.svs", aperio[1])
+
+
+def test_a_slide_cut_short_is_refused(tmp_path: Path, aperio: tuple[Path, ImageFacts]) -> None:
+    cut = tmp_path / "cut.svs"
+    cut.write_bytes(aperio[0].read_bytes())
+    os.truncate(cut, cut.stat().st_size // 2)
+    assert refusal(cut, aperio[1])
+
+
+@given(st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 255)), min_size=1, max_size=6))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_damaged_slide_is_accepted_or_refused_and_never_anything_else(
+    folder: Path, generic: tuple[Path, ImageFacts], damage: list[tuple[int, int]]
+) -> None:
+    data = bytearray(generic[0].read_bytes())
+    directory = int.from_bytes(data[4:8], "little")
+    for at, value in damage:
+        data[(directory + at) % len(data)] = value
+    damaged = folder / "damaged.tiff"
+    damaged.write_bytes(data)
+    try:
+        READER.verify(damaged, generic[1])
+    except Permanent as refused:
+        assert refused.reason == "proof-failed"
+
+
+def test_what_a_refusal_says_names_no_file(tmp_path: Path, aperio: tuple[Path, ImageFacts]) -> None:
+    (tmp_path / "Doe^Jane.svs").write_bytes(b"no slide")
+    assert "Doe" not in refusal(tmp_path / "Doe^Jane.svs", aperio[1])
+
+
+@pytest.mark.parametrize("longest_side", [64, 300])
+def test_a_thumbnail_is_a_small_jpeg_of_the_whole_slide(aperio: tuple[Path, ImageFacts], longest_side: int) -> None:
+    image = Image.open(io.BytesIO(READER.thumbnail(aperio[0], longest_side)))
+    assert (image.format, max(image.size)) == ("JPEG", longest_side)
+    assert image.width / image.height == pytest.approx(SIZE[0] / SIZE[1], rel=0.05)
+
+
+def test_a_thumbnail_has_no_metadata(tmp_path: Path) -> None:
+    planted = write_aperio(tmp_path / "original.svs", seed=4, barcode="S26-4", size=SIZE, icc=True)
+    data = READER.thumbnail(planted.path, 200)
+    image = Image.open(io.BytesIO(data))
+    assert set(image.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+    assert not [text for text in planted.identifiers if text.encode() in data]
+
+
+def test_a_thumbnail_shows_the_slides_colours(aperio: tuple[Path, ImageFacts]) -> None:
+    image = Image.open(io.BytesIO(READER.thumbnail(aperio[0], 64))).convert("L")
+    assert max(image.getextrema()) > min(image.getextrema()) > 0
+
+
+def test_a_thumbnail_of_garbage_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "garbage.svs").write_bytes(b"no slide")
+    with pytest.raises(Permanent) as refused:
+        READER.thumbnail(tmp_path / "garbage.svs", 100)
+    assert refused.value.reason == "proof-failed"
