@@ -33,10 +33,13 @@ class Press:
         self.publisher = Publisher(self.catalog, step, self.journal.head, self.folder, seconds)
 
     async def publish(self, folder: Path) -> None:
-        self.times.append(asyncio.get_running_loop().time())
-        if self.trouble:
-            raise self.trouble
-        await self._publish(folder)
+        begun = asyncio.get_running_loop().time()
+        try:
+            if self.trouble:
+                raise self.trouble
+            await self._publish(folder)
+        finally:
+            self.times.append(begun)
 
     async def run_until(self, publications: int) -> None:
         """Run the publisher until it published so often."""
