@@ -241,7 +241,6 @@ def test_a_settings_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert "none.toml: cannot be read" in answer.stderr
 
 
-@pytest.mark.xfail(strict=True, reason="details of errors are taken for rich markup, which swallows brackets")
 def test_what_is_allowed_is_told_with_its_brackets(fresh: Command, tmp_path: Path) -> None:
     file = tmp_path / "site" / "slidekeeper.toml"
     file.write_text(file.read_text() + '\n[site]\nname = "Über"\n')
@@ -249,7 +248,6 @@ def test_what_is_allowed_is_told_with_its_brackets(fresh: Command, tmp_path: Pat
         pytest.fail("the pattern is not whole")
 
 
-@pytest.mark.xfail(strict=True, reason="details of errors are taken for rich markup, which raises on a closing bracket")
 def test_a_pack_id_with_brackets_is_simply_unknown(site: Command) -> None:
     assert site("quarantine", "show", "[/x]").exit_code == NOT_FOUND
 

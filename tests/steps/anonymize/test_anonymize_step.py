@@ -24,7 +24,8 @@ from slidekeeper.messages.events import PackArrived, PackQuarantined, PackSettle
 from slidekeeper.model.identity import BatchId, PackId
 from slidekeeper.model.phi import Barcode, Member, PackFiles, RelativePath, Role
 from slidekeeper.settings.sections import AnonymizeSettings, DropSettings
-from slidekeeper.steps.anonymize.step import AnonymizeStep, Tools
+from slidekeeper.steps.anonymize.request import Tools
+from slidekeeper.steps.anonymize.step import AnonymizeStep
 from writers import write_aperio
 
 A, R = TypeVar("A"), TypeVar("R")
@@ -74,7 +75,7 @@ class Bench:
         await self.journal.commit(PackSettled(pack=pack, files=1, size=identity.size, waited_seconds=1))
 
     async def anonymize(self, pack: PackId, **settings: Any) -> Any:
-        tools = Tools(self.bucket, SupportedFormats(), HyperscanFactory(), IndependentReader())
+        tools = Tools(self.bucket, SupportedFormats(), HyperscanFactory(), IndependentReader(), 128)
         drop_settings = {"scanner": DropSettings(path=self.root, **settings)}
         step = AnonymizeStep(
             {"scanner": self.drop},

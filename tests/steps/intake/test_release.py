@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from blake3 import blake3
 
 from slidekeeper.adapters.bucket.posix import PosixBucket
 from slidekeeper.adapters.drop.index import SqliteKnownFiles
@@ -19,6 +20,7 @@ from slidekeeper.model.identity import BatchId, PackId, SlideNumber, revision_ke
 from slidekeeper.model.phi import Barcode, Member, PackFiles, RelativePath, Role
 from slidekeeper.settings.sections import DropSettings
 from slidekeeper.steps.intake.release import ReleaseStep
+from writers.events import slide_facts
 
 PACK, NUMBER = PackId("a" * 16), SlideNumber("123456789012")
 ORDER = ReleasePack(pack=PACK, number=NUMBER, revision=2)
@@ -57,7 +59,9 @@ class Originals:
         identities = [self.drop.identify(path) for path in paths]
         members = tuple(Member(path, Role.IMAGE, identity) for path, identity in zip(paths, identities, strict=True) if identity)
         await self.known.remember([PackFiles(PACK, "scanner", BatchId("b" * 12), RelativePath(b"a"), Barcode("a"), members)])
-        self.bucket.put(PACK, "slide.json", b"{}")
+        facts = slide_facts(PACK, number=NUMBER, revision=2).model_copy(update={"digest": f"blake3:{blake3(b'slide').hexdigest()}"})
+        self.bucket.put(PACK, "slide.json", facts.model_dump_json().encode())
+        self.bucket.put(PACK, facts.file_name, b"slide")
         self.bucket.publish(PACK, revision_key(NUMBER, 2))
 
     async def release(self, after_ingest: Literal["keep", "delete"], drop: PosixDrop | None = None) -> PackReleased:
@@ -132,3 +136,11 @@ async def test_a_folder_that_is_away_is_waited_for(originals: Originals) -> None
 async def test_a_drop_folder_that_the_settings_no_longer_name_keeps_its_originals(originals: Originals) -> None:
     released = await ReleaseStep({}, {}, originals.known, originals.bucket).run(ORDER)
     assert (released.originals, originals.names) == ("kept", {"a.svs", "a.txt", "b.svs"})
+
+
+@pytest.mark.parametrize("damage", [b"slid", b"slidE", b""])
+async def test_originals_stay_where_the_stored_bytes_are_not_those_that_were_proven(originals: Originals, damage: bytes) -> None:
+    stored = originals.folder / "bucket" / revision_key(NUMBER, 2) / slide_facts(PACK, number=NUMBER).file_name
+    stored.write_bytes(damage)
+    assert (await originals.release("delete")).originals == "kept"
+    assert originals.names == {"a.svs", "a.txt", "b.svs"}
