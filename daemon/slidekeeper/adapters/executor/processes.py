@@ -39,11 +39,13 @@ class ProcessExecutor:
             ProcessPool, max_workers=workers, max_tasks=JOBS_PER_WORKER, initializer=confine, initargs=[memory_megabytes], context=context
         )
         self._pool: ProcessPool = self._make_pool()
+        self._started: ProcessPool | None = None
+        self._starting = asyncio.Lock()
 
     async def run(self, job: Callable[[A], R], argument: A, timeout_seconds: float) -> R:
         """Return ``job(argument)``, computed in a worker; where the pool itself broke, in one of a new pool."""
         for _ in range(POOLS_PER_JOB):
-            pool = self._pool
+            pool = await self._ready_pool()
             try:
                 return await _run_in(pool, job, argument, timeout_seconds)
             except BrokenProcessPool:
@@ -53,6 +55,15 @@ class ProcessExecutor:
     async def close(self) -> None:
         """End all workers at once."""
         await asyncio.to_thread(_end, self._pool)
+
+    async def _ready_pool(self) -> ProcessPool:
+        """The pool, its workers started: the fork server's imports take a second, and must not take it from the event loop."""
+        if self._started is not self._pool:
+            async with self._starting:
+                pool = self._pool
+                await asyncio.to_thread(lambda: pool.active)
+                self._started = pool
+        return self._pool
 
     async def _replace(self, broken: ProcessPool) -> None:
         """A pool breaks when a worker dies between two jobs; the first job that sees it makes a new one."""
