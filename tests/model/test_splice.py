@@ -38,7 +38,9 @@ def run(plan: SplicePlan, source: bytes) -> tuple[bytes, bytes, bytes, int, str,
     shown = {Content.CODED: bytearray(), Content.STRUCTURE: bytearray()}
     target = os.memfd_create("output")
     try:
-        written = execute(plan, io.BytesIO(source), target, lambda span, content: shown[content].extend(span))
+        with os.fdopen(os.memfd_create("source"), "wb+", buffering=0) as stream:
+            stream.write(source)
+            written = execute(plan, stream, target, lambda span, content: shown[content].extend(span))
         output = os.pread(target, plan.size + 1, 0)
     finally:
         os.close(target)

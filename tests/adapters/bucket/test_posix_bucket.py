@@ -15,6 +15,7 @@ from typing import BinaryIO, cast
 
 import pytest
 
+from slidekeeper.adapters.bucket import large
 from slidekeeper.adapters.bucket.posix import PosixBucket
 from slidekeeper.errors import SlidekeeperError, SourceChanged, Temporary, Unavailable
 from slidekeeper.model.splice import Content, Keep, SplicePlan, Zeros
@@ -266,13 +267,14 @@ def test_a_drop_folder_that_fails_under_a_read_is_not_the_buckets_trouble(tmp_pa
     assert not isinstance(trouble.value, Unavailable) or trouble.value.place != "bucket"
 
 
-def test_a_source_that_shrinks_under_the_splice_has_changed(tmp_path: Path) -> None:
+def test_a_source_that_shrinks_under_the_splice_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large, "LEAD_WINDOWS", 1)
     original = tmp_path / "original"
-    original.write_bytes(bytes(12 * MIB))
+    original.write_bytes(bytes(40 * MIB))
 
     def shrink(span: memoryview, content: Content) -> None:
         os.truncate(original, 5 * MIB)
 
     with original.open("rb", buffering=0) as source, pytest.raises(SourceChanged):
-        plan = SplicePlan((Keep(0, 12 * MIB, Content.CODED, "pixels"),))
+        plan = SplicePlan((Keep(0, 40 * MIB, Content.CODED, "pixels"),))
         PosixBucket(tmp_path).splice("pack", "slide.svs", source, plan, shrink)  # type: ignore[arg-type]

@@ -12,8 +12,9 @@ from blake3 import blake3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slidekeeper.adapters.bucket import splicing
-from slidekeeper.adapters.bucket.splicing import execute, keeps_layout
+from slidekeeper.adapters.bucket import large, splicing
+from slidekeeper.adapters.bucket.pieces import keeps_layout
+from slidekeeper.adapters.bucket.splicing import execute
 from slidekeeper.errors import SourceChanged
 from slidekeeper.model.splice import Content, Keep, Literal, Piece, SplicePlan, Zeros
 from slidekeeper.ports.bucket import Written
@@ -46,9 +47,11 @@ def executed(plan: SplicePlan, source: bytes, folder: Path) -> Executed:
         kinds.extend(bytes([content is Content.CODED]) * len(span))
 
     target = folder / "output"
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    (folder / "source").write_bytes(source)
     try:
-        written = execute(plan, io.BytesIO(source), descriptor, inspect)
+        with (folder / "source").open("rb", buffering=0) as stream:
+            written = execute(plan, stream, descriptor, inspect)
     finally:
         os.close(descriptor)
     return Executed(target.read_bytes(), written, bytes(shown), bytes(kinds))
@@ -115,11 +118,12 @@ def plans_moved(draw: st.DrawFn) -> tuple[SplicePlan, bytes]:
     return SplicePlan(tuple(pieces)), source
 
 
-@pytest.fixture(params=["one-thread", "pool"])
+@pytest.fixture(params=["in-memory", "kernel"])
 def tiny_buffers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Buffers of 16 bytes, so that small plans have many borders; with the pool or without it."""
+    """Buffers of 16 bytes, so that small plans have many borders; through memory or the kernel."""
     monkeypatch.setattr(splicing, "BUFFER_BYTES", 16)
-    monkeypatch.setattr(splicing, "SMALL_BYTES", 32 if request.param == "pool" else 10**9)
+    monkeypatch.setattr(large, "WINDOW_BYTES", 16)
+    monkeypatch.setattr(splicing, "SMALL_BYTES", 32 if request.param == "kernel" else 10**9)
     return tmp_path
 
 
@@ -188,8 +192,9 @@ def test_an_error_of_the_inspection_ends_the_splice(tmp_path: Path) -> None:
         raise ZeroDivisionError
 
     plan = SplicePlan((Keep(0, len(BIG), Content.CODED, "all"),))
-    with (tmp_path / "output").open("wb") as target, pytest.raises(ZeroDivisionError):
-        execute(plan, io.BytesIO(BIG), target.fileno(), refuse)
+    (tmp_path / "source").write_bytes(BIG)
+    with (tmp_path / "source").open("rb") as source, (tmp_path / "output").open("wb+") as target, pytest.raises(ZeroDivisionError):
+        execute(plan, source, target.fileno(), refuse)
 
 
 def test_an_empty_plan_writes_nothing_and_still_digests_the_source(tmp_path: Path) -> None:

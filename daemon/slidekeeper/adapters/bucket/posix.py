@@ -64,7 +64,7 @@ class PosixBucket:
         self._check_usable()
         with _bucket_errors():
             folder = self._make_aside(aside)
-            target = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+            target = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
             try:
                 written = execute(plan, source, target, inspect)
                 os.fsync(target)
