@@ -90,6 +90,7 @@ def _background(parts: Parts, notifier: Notifier, settings: Settings) -> list[tu
     pulse = Pulse(parts.stores.journal, parts.engine.lanes, notifier.beat, settings.anonymize.timeout_seconds + STUCK_GRACE_SECONDS)
     interval = notifier.watchdog_seconds / 2 if notifier.watchdog_seconds else PULSE_SECONDS
     tasks = [
+        ("workers", parts.executor.warm_up()),
         ("api", parts.api.run()),
         ("lag", parts.lag.run()),
         ("pulse", pulse.run(interval)),

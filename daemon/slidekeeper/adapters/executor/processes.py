@@ -52,6 +52,10 @@ class ProcessExecutor:
                 await self._replace(pool)
         raise Temporary("worker-crashed", "its pool of workers broke with it")
 
+    async def warm_up(self) -> None:
+        """Start the workers before the first job needs them."""
+        await self._ready_pool()
+
     async def close(self) -> None:
         """End all workers at once."""
         await asyncio.to_thread(_end, self._pool)
