@@ -133,7 +133,8 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
     live = Live(engine, stores.journal if settings.mqtt.host else None, lag, intake.status, intake.close_batch)
     desk = DaemonDesk(stores.journal, stores.catalog, settings.site.name, Layout(settings).disks, live)
     door = stack.enter_context(bind_socket(settings.api.socket, int(settings.api.socket_mode, 8)))
-    return Parts(
+    server = ApiServer(create_app(desk), door)
+    return Parts(stores, executor, engine, intake, publisher, _relay(settings, stores.journal, engine), lag, server)
         stores, executor, engine, intake, publisher, _relay(settings, stores.journal, engine), lag, ApiServer(create_app(desk), door)
     )
 
