@@ -135,8 +135,6 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
     door = stack.enter_context(bind_socket(settings.api.socket, int(settings.api.socket_mode, 8)))
     server = ApiServer(create_app(desk), door)
     return Parts(stores, executor, engine, intake, publisher, _relay(settings, stores.journal, engine), lag, server)
-        stores, executor, engine, intake, publisher, _relay(settings, stores.journal, engine), lag, ApiServer(create_app(desk), door)
-    )
 
 
 async def open_stores(settings: Settings, stack: AsyncExitStack, clock: SystemClock) -> Stores:
