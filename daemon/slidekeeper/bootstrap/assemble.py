@@ -26,7 +26,7 @@ from slidekeeper.adapters.readers.independent import IndependentReader
 from slidekeeper.adapters.search.hyperscan_search import HyperscanFactory
 from slidekeeper.api.app import create_app
 from slidekeeper.api.server import ApiServer, bind_socket
-from slidekeeper.bootstrap.places import Layout, probe_folder
+from slidekeeper.bootstrap.places import Layout, prepare_identified, probe_folder
 from slidekeeper.engine.desk import DaemonDesk, Live
 from slidekeeper.engine.engine import Engine
 from slidekeeper.engine.heartbeat import LagMeter
@@ -141,6 +141,7 @@ async def open_stores(settings: Settings, stack: AsyncExitStack, clock: SystemCl
     """Open the databases; the key is checked first, so that nothing is touched with a wrong one."""
     layout = Layout(settings)
     key = load_key(settings.site.key, os.environ)
+    prepare_identified(layout)
     linking = SqliteLinking.open(layout.linking, key)
     stack.push_async_callback(linking.close)
     known = SqliteKnownFiles(layout.index)

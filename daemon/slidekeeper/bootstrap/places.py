@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from slidekeeper.errors import Unavailable
+from slidekeeper.errors import Refused, Unavailable
 from slidekeeper.settings.loader import Settings
 
 
@@ -53,6 +54,19 @@ class Layout:
         """Folders whose free space people want to see."""
         tiers = {name: tier.path for name, tier in self.settings.tier.items()}
         return {"state": self.settings.site.state, "bucket": self.settings.bucket.path, **tiers}
+
+
+def prepare_identified(layout: Layout) -> None:
+    """Make the restricted folder of a site that has never run.
+
+    Raises:
+        Refused: the site has run, but its linking table is gone: a new one would give known slides new numbers.
+    """
+    if layout.journal.exists() and not layout.linking.exists():
+        remedy = "Restore identified/ and journal.sqlite together from the backup"
+        raise Refused("linking-missing", f"there is a journal, but no {layout.linking}", remedy)
+    with suppress(FileExistsError):
+        layout.identified.mkdir(mode=0o700)
 
 
 def probe_folder(folder: Path) -> None:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from slidekeeper.adapters.executor.sandbox import confine
-from slidekeeper.errors import Permanent, SlidekeeperError, Temporary
+from slidekeeper.errors import Permanent, Refused, SlidekeeperError, Temporary
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -23,6 +23,7 @@ SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """One job uses one core; numeric libraries would otherwise start a thread per core in every worker."""
 
 POOLS_PER_JOB = 3
+START_SECONDS = 60.0
 JOBS_PER_WORKER = 1000
 """A worker is replaced after so many jobs, so that what native libraries leak does not add up."""
 
@@ -53,8 +54,16 @@ class ProcessExecutor:
         raise Temporary("worker-crashed", "its pool of workers broke with it")
 
     async def warm_up(self) -> None:
-        """Start the workers before the first job needs them."""
-        await self._ready_pool()
+        """Start the workers before the first job needs them.
+
+        Raises:
+            Refused: they do not come up, or may not be confined; no job would ever be done.
+        """
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await self.run(_answer, None, START_SECONDS)
+        except TimeoutError:
+            raise Refused("workers-do-not-start", "no worker answered", "See the messages before this one") from None
 
     async def close(self) -> None:
         """End all workers at once."""
@@ -88,6 +97,10 @@ async def _run_in(pool: ProcessPool, job: Callable[[A], R], argument: A, timeout
     except ProcessExpired as death:
         raise Temporary("worker-crashed", f"exit code {death.exitcode}") from None
     return result
+
+
+def _answer(_: None) -> None:
+    """The smallest job."""
 
 
 def _end(pool: ProcessPool) -> None:

@@ -6,6 +6,7 @@ import ctypes
 import os
 import resource
 import signal
+from contextlib import suppress
 
 NICENESS = 5
 """Workers yield to the daemon, whose event loop must answer while they compute."""
@@ -28,7 +29,8 @@ def confine(memory_megabytes: int) -> None:
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGIO, signal.SIG_IGN)
-    os.nice(NICENESS)
+    with suppress(PermissionError):  # a service may be forbidden to change priorities
+        os.nice(NICENESS)
     _silence()
 
 

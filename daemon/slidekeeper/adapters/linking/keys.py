@@ -54,9 +54,9 @@ def load_key(path: Path, environ: Mapping[str, str]) -> Key:
     """
     folder = environ.get("CREDENTIALS_DIRECTORY")
     credential = Path(folder) / CREDENTIAL if folder else None
-    if credential is not None and credential.is_file():
-        return _measured(credential.read_bytes())
     try:
+        if credential is not None and credential.is_file():
+            return _measured(credential.read_bytes())
         with path.open("rb") as stream:
             _check_restricted(path, os.fstat(stream.fileno()))
             return _measured(stream.read(KEY_BYTES + 1))
