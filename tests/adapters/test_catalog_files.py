@@ -161,6 +161,6 @@ def test_a_full_disk_is_a_trouble_that_may_pass(path: Path) -> None:
     with duckdb.connect(str(path)) as other:
         other.execute("CREATE TABLE sound (number INTEGER)")
     environ = {"PYTHONPATH": ":".join(sys.path)}
-    process = subprocess.run([sys.executable, "-c", FILLS_ITS_DISK, path], stdout=subprocess.PIPE, text=True, timeout=30, env=environ)
+    process = subprocess.run([sys.executable, "-c", FILLS_ITS_DISK, path], stdout=subprocess.PIPE, check=True, text=True, env=environ)
     assert process.stdout.splitlines() == ["state catalog"] * 3 + ["0", "7"]
     assert not path.with_name(path.name + ".set-aside").exists()
