@@ -216,6 +216,37 @@ async def test_a_reader_that_has_opened_a_publication_keeps_it(catalog: DuckdbCa
         assert opened.read() == before
 
 
+async def test_only_views_whose_table_changed_are_published_again(catalog: DuckdbCatalog, tmp_path: Path) -> None:
+    await catalog.project(record(stored(1)), 1)
+    await catalog.publish(tmp_path)
+    for view in VIEWS:
+        (tmp_path / f"{view}.parquet").write_bytes(b"as it was")
+    (tmp_path / "revisions.parquet").unlink()
+    await catalog.project(record(event_of(fact.BatchOpened), after=1), 2)
+    await catalog.publish(tmp_path)
+    assert {view for view in VIEWS if (tmp_path / f"{view}.parquet").read_bytes() != b"as it was"} == {"revisions", "batches"}
+
+
+async def test_a_catalog_opened_again_publishes_everything_once(tmp_path: Path) -> None:
+    (tmp_path / "slides.parquet").write_bytes(b"of an earlier catalog")
+    await project(tmp_path / "catalog.duckdb", tmp_path)
+    assert read(tmp_path / "slides.parquet") == []
+
+
+async def test_many_slides_are_published_within_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.duckdb"
+    await DuckdbCatalog.open(path, memory_megabytes=64, threads=1).close()
+    with duckdb.connect(str(path)) as connection:
+        columns = "md5(i::VARCHAR) AS number, 1 AS revision, sha256(i::VARCHAR) AS digest, 'slides/' || sha256((-i)::VARCHAR) AS key"
+        connection.execute(f"INSERT INTO stored_revisions BY NAME SELECT {columns} FROM range(400000) AS numbers(i)")
+    catalog = DuckdbCatalog.open(path, memory_megabytes=64, threads=1)
+    await catalog.publish(tmp_path)
+    assert len(await catalog.slides(limit=7)) == 7
+    await catalog.close()
+    count = duckdb.connect().execute(f"SELECT count(*) FROM read_parquet('{tmp_path / 'slides.parquet'}')").fetchone()
+    assert count == (400000,)
+
+
 async def test_a_folder_with_a_quote_in_its_name_can_be_published_to(catalog: DuckdbCatalog, tmp_path: Path) -> None:
     await catalog.publish(tmp_path / "o'brien")
     assert len(list((tmp_path / "o'brien").iterdir())) == len(VIEWS)

@@ -107,12 +107,60 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.xfail(strict=True, reason="DuckdbCatalog.open takes another process's lock for damage and sets a sound catalog aside")
 async def test_a_catalog_that_somebody_reads_is_not_taken_for_a_damaged_one(path: Path) -> None:
     await make_catalog(path)
     with subprocess.Popen([sys.executable, "-c", READER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
         assert reader.stdout is not None
         assert reader.stdout.readline() == "open\n"
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unavailable, match="catalog-in-use"):
             open_catalog(path)
     assert names(path.parent) == [path.name]
+
+
+def test_a_folder_that_is_not_there_is_a_trouble_that_may_pass(path: Path) -> None:
+    with pytest.raises(Unavailable) as trouble:
+        open_catalog(path.parent / "absent" / path.name)
+    assert (trouble.value.place, trouble.value.reason) == ("state", "catalog")
+    assert str(path.parent) not in str(trouble.value)
+
+
+FILLS_ITS_DISK = """
+import asyncio, resource, sys
+from pathlib import Path
+from adapters.test_catalog_files import STORED, open_catalog
+from slidekeeper.errors import Unavailable
+
+def allow(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+async def refused(path, action):
+    allow(0)
+    try:
+        await action()
+    except Unavailable as error:
+        allow(resource.RLIM_INFINITY)
+        print(error.place, error.reason)
+
+async def main(path):
+    async def opening():
+        open_catalog(path)
+    await refused(path, opening)
+    catalog = open_catalog(path)
+    await refused(path, lambda: catalog.publish(path.parent / "published"))
+    await refused(path, lambda: catalog.project(STORED, 7))
+    print(await catalog.position())
+    await catalog.project(STORED, 7)
+    print(await catalog.position())
+    await catalog.close()
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+def test_a_full_disk_is_a_trouble_that_may_pass(path: Path) -> None:
+    with duckdb.connect(str(path)) as other:
+        other.execute("CREATE TABLE sound (number INTEGER)")
+    environ = {"PYTHONPATH": ":".join(sys.path)}
+    process = subprocess.run([sys.executable, "-c", FILLS_ITS_DISK, path], stdout=subprocess.PIPE, check=True, text=True, env=environ)
+    assert process.stdout.splitlines() == ["state catalog"] * 3 + ["0", "7"]
+    assert not path.with_name(path.name + ".set-aside").exists()

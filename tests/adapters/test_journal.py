@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +13,10 @@ import pytest
 
 from engine.fakes import ManualClock
 from slidekeeper.adapters.journal.sqlite import SqliteJournal
-from slidekeeper.errors import Refused, UndefinedTransition
+from slidekeeper.errors import Refused, Unavailable, UndefinedTransition
 from slidekeeper.messages import commands as order
 from slidekeeper.messages import events as fact
+from slidekeeper.ports.journal import Recorded
 from slidekeeper.workflow.states import BatchState, PackState
 from writers.events import BATCH, event_of, pack_id, slide_facts
 
@@ -255,3 +257,60 @@ async def test_a_closed_journal_takes_nothing_more(tmp_path: Path) -> None:
     await journal.close()
     with pytest.raises(Refused, match="journal-closed"):
         await journal.commit(event_of(fact.PackArrived))
+
+
+class FaultyClock(ManualClock):
+    """A fault of ours in the writer's thread, at a moment that the test chooses."""
+
+    def __init__(self) -> None:
+        super().__init__(1000)
+        self.reached = threading.Event()
+        self.may_fail = threading.Event()
+
+    def now(self) -> datetime:
+        self.reached.set()
+        self.may_fail.wait(10)
+        raise RuntimeError
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_fault_in_the_writer_answers_everybody_who_waits(tmp_path: Path) -> None:
+    clock = FaultyClock()
+    journal = SqliteJournal.open(tmp_path / "journal.sqlite", clock, outbox=False)
+    first = asyncio.ensure_future(journal.commit(event_of(fact.PackArrived)))
+    await asyncio.to_thread(clock.reached.wait, 10)
+    behind = [asyncio.ensure_future(journal.commit(event_of(fact.PackArrived, pack_id(number)))) for number in range(2, 5)]
+    await asyncio.sleep(0)
+    clock.may_fail.set()
+    async with asyncio.timeout(10):
+        outcomes = await asyncio.gather(first, *behind, return_exceptions=True)
+    assert [str(outcome)[:13] for outcome in outcomes] == ["journal-fault"] * 4
+    with pytest.raises(Refused, match="journal-closed"):
+        await journal.commit(event_of(fact.PackArrived))
+    await journal.close()
+
+
+async def test_whoever_commits_while_the_journal_closes_is_answered(tmp_path: Path) -> None:
+    journal = SqliteJournal.open(tmp_path / "journal.sqlite", ManualClock(1000), outbox=False)
+    closing = asyncio.ensure_future(journal.close())
+    commits = []
+    while not closing.done():
+        commits.append(asyncio.ensure_future(journal.commit(event_of(fact.PackArrived, pack_id(len(commits) + 1)))))
+        await asyncio.sleep(0.0005)
+    async with asyncio.timeout(10):
+        outcomes = await asyncio.gather(*commits, return_exceptions=True)
+    assert all(isinstance(outcome, Recorded) or "journal-closed" in str(outcome) for outcome in outcomes)
+
+
+async def test_a_question_to_a_damaged_journal_is_refused(journal: SqliteJournal, tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "journal.sqlite")
+    connection.execute("DROP TABLE outbox")
+    connection.close()
+    with pytest.raises(Refused, match="journal-damaged"):
+        await journal.backlog()
+
+
+async def test_a_question_that_the_disk_refuses_may_be_asked_again(journal: SqliteJournal) -> None:
+    with pytest.raises(Unavailable, match="read-only") as trouble:
+        await journal._read(journal._reader._connection.execute, "DELETE FROM events")
+    assert trouble.value.place == "state"

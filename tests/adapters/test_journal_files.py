@@ -228,7 +228,6 @@ def test_another_programs_database_is_refused(path: Path, opener: Any) -> None:
         opener(path)
 
 
-@pytest.mark.xfail(strict=True, reason="open_for_writing switches the file to WAL before it looks whose file it is")
 def test_another_programs_database_stays_as_it_is(path: Path) -> None:
     write_foreign(path)
     before = files(path.parent)
@@ -247,14 +246,12 @@ async def test_a_journal_of_a_newer_version_is_refused(path: Path, opener: Any) 
         opener(path)
 
 
-@pytest.mark.xfail(strict=True, reason="sqlite3.connect stands before the try of open_for_writing: its error comes out bare")
 def test_a_folder_that_is_not_there_is_a_trouble_that_may_pass(path: Path) -> None:
     with pytest.raises(Unavailable, match="cannot-open") as trouble:
         open_for_writing(path.parent / "absent" / path.name)
     assert trouble.value.place == "state"
 
 
-@pytest.mark.xfail(strict=True, reason="open_at_rest takes a file without tables for a journal; questions then raise sqlite3.Error")
 def test_an_empty_file_left_by_a_kill_at_the_first_start_is_no_journal_to_read(path: Path) -> None:
     path.touch()
     with pytest.raises(Refused):

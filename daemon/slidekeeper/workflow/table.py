@@ -61,6 +61,7 @@ QUARANTINE = Transition(S.QUARANTINED)
 
 PACK_TABLE: Mapping[tuple[PackState, type[fact.AnyPackEvent]], Transition] = {
     (S.NEW, fact.PackArrived): SETTLE,
+    (S.ARRIVED, fact.StepFailed): Transition(S.ARRIVED, repeats=True),
     (S.ARRIVED, fact.PackStuck): Transition(S.ARRIVED, repeats=True),
     (S.ARRIVED, fact.PackSettled): ANONYMIZE,
     (S.ARRIVED, fact.PackVanished): Transition(S.VANISHED),

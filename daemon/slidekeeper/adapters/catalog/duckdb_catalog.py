@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,12 +17,24 @@ import structlog
 
 from slidekeeper.adapters.catalog.projection import rows_of
 from slidekeeper.adapters.catalog.schema import PUBLISHED, RESET, migrate
+from slidekeeper.adapters.catalog.troubles import REMEDIES, sorted_troubles
 from slidekeeper.errors import Refused, Unavailable
 from slidekeeper.ports.journal import Recorded
 
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
+
+ROW_GROUP = 20480
+"""Rows of a Parquet file that are held in memory until they are written: DuckDB's own 122,880 are more than its memory limit allows."""
+
+SLIDES = """
+    WITH page AS (
+        SELECT DISTINCT number FROM stored_revisions WHERE number > $after AND ($batch = '' OR batch = $batch) ORDER BY number LIMIT $limit)
+    SELECT * FROM stored_revisions WHERE number IN (FROM page) AND ($batch = '' OR batch = $batch)
+    QUALIFY revision = max(revision) OVER (PARTITION BY number) ORDER BY number
+"""
+"""The page's numbers first, and only then their revisions: nothing is sorted but numbers."""
 
 
 class DuckdbCatalog:
@@ -29,20 +43,30 @@ class DuckdbCatalog:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="catalog")
-        self._structures = {table: _structure(connection, table) for table in ("stored_revisions", "pack_history", "batch_history")}
+        self._structures = {table: _structure(connection, table) for table in dict.fromkeys(PUBLISHED.values())}
+        self._changes: Counter[str] = Counter()
+        """How often each table was changed since the catalog was opened."""
+        self._published: dict[Path, int] = {}
+        """The change that each published file holds."""
 
     @classmethod
     def open(cls, path: Path, memory_megabytes: int, threads: int) -> DuckdbCatalog:
-        """Open for the daemon; a damaged or newer file is renamed to ``<name>.set-aside`` and a new one begun at position 0."""
+        """Open for the daemon; a damaged or newer file is renamed to ``<name>.set-aside`` and a new one begun at position 0.
+
+        Raises:
+            Unavailable: another program has the file open, or its disk cannot be used; the file stays as it is.
+        """
         config = {"memory_limit": f"{memory_megabytes}MB", "threads": str(threads), **_CLOSED_CONFIG}
         try:
-            return cls(_open_migrated(path, config))
+            with sorted_troubles():
+                return cls(_open_migrated(path, config))
         except (duckdb.Error, ValueError) as damage:
             log.error("catalog set aside, it will be rebuilt from the journal", damage=type(damage).__name__)
             for file in (path, path.with_name(path.name + ".wal")):
                 if file.exists():
                     file.replace(file.with_name(file.name + ".set-aside"))
-            return cls(_open_migrated(path, config))
+            with sorted_troubles():
+                return cls(_open_migrated(path, config))
 
     @classmethod
     def open_read_only(cls, path: Path) -> DuckdbCatalog:
@@ -50,11 +74,13 @@ class DuckdbCatalog:
 
         Raises:
             Refused: there is no catalog, or it cannot be read.
+            Unavailable: another program writes to it, or its disk cannot be used.
         """
         if not path.is_file():
             raise Refused("no-catalog", "this site has no catalog yet", "Start it: `slidekeeper run`")
         try:
-            return cls(duckdb.connect(str(path), read_only=True, config=_CLOSED_CONFIG))
+            with sorted_troubles():
+                return cls(duckdb.connect(str(path), read_only=True, config=_CLOSED_CONFIG))
         except duckdb.Error as damage:
             remedy = "Start the daemon: it rebuilds the catalog from the journal"
             raise Refused("catalog-unreadable", type(damage).__name__, remedy) from None
@@ -73,16 +99,19 @@ class DuckdbCatalog:
 
     async def slides(self, after: str = "", limit: int = 100, batch: str = "") -> Sequence[Mapping[str, Any]]:
         """Newest revision of each slide, by number."""
-        condition = "number > $after AND ($batch = '' OR batch = $batch)"
-        newest = f"SELECT * FROM stored_revisions WHERE {condition} QUALIFY revision = max(revision) OVER (PARTITION BY number)"  # noqa: S608
-        return await self._call(self._rows, f"{newest} ORDER BY number LIMIT $limit", {"after": after, "batch": batch, "limit": limit})
+        return await self._call(self._rows, SLIDES, {"after": after, "batch": batch, "limit": limit})
 
     async def slide(self, number: str) -> Sequence[Mapping[str, Any]]:
         """All revisions of one slide, oldest first."""
         return await self._call(self._rows, "SELECT * FROM stored_revisions WHERE number = $number ORDER BY revision", {"number": number})
 
     async def publish(self, folder: Path) -> None:
-        """Write every view as Parquet, each replaced atomically."""
+        """Write every view whose table changed since it was last written here as Parquet, each replaced atomically.
+
+        Whoever opens a file finds it whole, and keeps what was opened; whoever opens its name twice may find two publications.
+        DuckDB opens a Parquet file more than once for one query, so a query may fail while the file is replaced, and has to be
+        asked again (or asked of a copy). The files of two views may stand a moment apart.
+        """
         await self._call(self._publish, folder)
 
     async def close(self) -> None:
@@ -107,11 +136,14 @@ class DuckdbCatalog:
             self._connection.execute("UPDATE position SET seq = greatest(seq, ?)", [position])
             self._connection.commit()
         except duckdb.Error:
-            self._connection.rollback()
+            with suppress(duckdb.TransactionException):  # a commit that failed has ended the transaction
+                self._connection.rollback()
             raise
+        self._changes.update(table for table, added in rows.items() if added)
 
     def _reset(self) -> None:
         self._connection.execute(RESET)
+        self._changes.update(list(self._structures))
 
     def _rows(self, query: str, parameters: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         cursor = self._connection.execute(query, parameters)
@@ -120,19 +152,26 @@ class DuckdbCatalog:
 
     def _publish(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        for view in PUBLISHED:
+        for view, table in PUBLISHED.items():
             target = folder / f"{view}.parquet"
-            aside = folder / f".{view}.parquet.part"
-            self._connection.execute(f"COPY (FROM {view}) TO '{_quoted(aside)}' (FORMAT parquet, COMPRESSION zstd)")
-            with aside.open("rb") as written:
-                os.fsync(written.fileno())
-            aside.replace(target)
+            if self._published.get(target) != self._changes[table] or not target.exists():
+                self._write(view, target)
+                self._published[target] = self._changes[table]
+
+    def _write(self, view: str, target: Path) -> None:
+        aside = target.with_name(f".{target.name}.part")
+        options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP}"
+        self._connection.execute(f"COPY (FROM {view}) TO '{_quoted(aside)}' ({options})")
+        with aside.open("rb") as written:
+            os.fsync(written.fileno())
+        aside.replace(target)
 
     async def _call(self, action: Callable[..., T], *arguments: Any) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, action, *arguments)
+            with sorted_troubles():
+                return await asyncio.get_running_loop().run_in_executor(self._thread, action, *arguments)
         except duckdb.IOException as trouble:
-            raise Unavailable("state", "catalog", type(trouble).__name__, "Free space on the state's disk") from None
+            raise Unavailable("state", "catalog", type(trouble).__name__, REMEDIES["catalog"]) from None
 
 
 _CLOSED_CONFIG: dict[str, str | bool | int | float | list[str]] = {

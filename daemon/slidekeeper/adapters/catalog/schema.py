@@ -32,6 +32,13 @@ MIGRATIONS = (
                min(time) AS opened, max(time) AS updated
         FROM batch_history GROUP BY batch ORDER BY batch;
     """,
+    # Sorting a million revisions, or ranking them by a window, takes more memory than DuckDB is given: these two come as they were stored.
+    """
+    CREATE OR REPLACE VIEW revisions AS SELECT * FROM stored_revisions;
+    CREATE OR REPLACE VIEW slides AS
+        SELECT * FROM stored_revisions AS stored
+        WHERE NOT EXISTS (FROM stored_revisions AS newer WHERE newer.number = stored.number AND newer.revision > stored.revision);
+    """,
 )
 
 RESET = """
@@ -42,8 +49,8 @@ RESET = """
 """
 """Begins the catalog anew."""
 
-PUBLISHED = ("slides", "revisions", "packs", "batches")
-"""The views that researchers read as Parquet."""
+PUBLISHED = {"slides": "stored_revisions", "revisions": "stored_revisions", "packs": "pack_history", "batches": "batch_history"}
+"""The views that researchers read as Parquet, and the table that each is made of."""
 
 
 def migrate(connection: duckdb.DuckDBPyConnection) -> None:

@@ -8,10 +8,11 @@ the same transaction: no count ever scans. Times are ISO 8601 with offset.
 from __future__ import annotations
 
 import sqlite3
+from contextlib import ExitStack, closing
 from pathlib import Path
 
-from slidekeeper.adapters.journal.troubles import damaged, passing_trouble
-from slidekeeper.errors import Refused, SlidekeeperError, Unavailable
+from slidekeeper.adapters.journal.troubles import sorted_troubles
+from slidekeeper.errors import Refused
 
 APPLICATION_ID = 0x534C4A31
 """Marks the file as ours in SQLite's header ("SLJ1")."""
@@ -66,19 +67,23 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         Refused: the file is damaged, no journal, or written by a newer version.
         Unavailable: the disk is full, read-only or failing.
     """
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    try:
+    with sorted_troubles(), ExitStack() as on_failure:
+        connection = on_failure.enter_context(closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)))
+        version = _check_version(connection)  # before anything is written: a database of somebody else stays as it is
         _write_ahead(connection)
-        _migrate(connection)
-    except (sqlite3.Error, SlidekeeperError) as error:
-        connection.close()
-        raise _explained(error) from None
+        _migrate(connection, version)
+        on_failure.pop_all()
     return connection
 
 
 def open_beside_writer(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write, while a writer in this process keeps the file open."""
-    return _open_for_reading(path, "mode=ro")
+    """A connection that cannot write, while a writer in this process keeps the file open.
+
+    Raises:
+        Unavailable: the disk is failing.
+    """
+    with sorted_troubles():
+        return _open_for_reading(path, "mode=ro")
 
 
 def open_at_rest(path: Path) -> sqlite3.Connection:
@@ -86,18 +91,18 @@ def open_at_rest(path: Path) -> sqlite3.Connection:
 
     Raises:
         Refused: there is no journal, or it is damaged or written by a newer version.
+        Unavailable: the disk is failing.
     """
     if not path.is_file():
-        raise Refused("no-journal", "this site has never run", "Start it: `slidekeeper run`")
+        raise _no_journal()
     log = path.with_name(f"{path.name}-wal")
     # Without a log to read, `immutable` keeps SQLite from making one; with a log (after a crash) it must be read, or news would be missed.
     crashed = log.exists() and log.stat().st_size > 0
-    connection = _open_for_reading(path, "mode=ro" if crashed else "mode=ro&immutable=1")
-    try:
-        _check_version(connection)
-    except (sqlite3.Error, SlidekeeperError) as error:
-        connection.close()
-        raise _explained(error) from None
+    with sorted_troubles(), ExitStack() as on_failure:
+        connection = on_failure.enter_context(closing(_open_for_reading(path, "mode=ro" if crashed else "mode=ro&immutable=1")))
+        if _check_version(connection) == 0:  # a first start was killed before it made the tables
+            raise _no_journal()
+        on_failure.pop_all()
     return connection
 
 
@@ -112,8 +117,7 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
     connection.executescript(WRITER_PRAGMAS)
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
-    version = _check_version(connection)
+def _migrate(connection: sqlite3.Connection, version: int) -> None:
     for number, statements in enumerate(MIGRATIONS[version:], version + 1):
         header = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number};"
         connection.executescript(f"BEGIN IMMEDIATE; {statements} {header} COMMIT;")
@@ -132,8 +136,5 @@ def _check_version(connection: sqlite3.Connection) -> int:
     return int(version)
 
 
-def _explained(error: sqlite3.Error | SlidekeeperError) -> SlidekeeperError:
-    if isinstance(error, SlidekeeperError):
-        return error
-    trouble = passing_trouble(error)
-    return Unavailable("state", trouble, "the journal cannot be opened", "Mend the state's disk") if trouble else damaged(error)
+def _no_journal() -> Refused:
+    return Refused("no-journal", "this site has never run", "Start it: `slidekeeper run`")

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from slidekeeper.adapters.journal.reader import Reader
 from slidekeeper.adapters.journal.schema import open_for_writing
+from slidekeeper.adapters.journal.troubles import sorted_troubles
 from slidekeeper.adapters.journal.writer import Writer
 from slidekeeper.errors import Refused
 from slidekeeper.messages.events import Event
@@ -22,7 +23,10 @@ T = TypeVar("T")
 
 
 class SqliteJournal:
-    """Implements :class:`slidekeeper.ports.journal.Journal` and :class:`slidekeeper.ports.journal.Outbox`."""
+    """Implements :class:`slidekeeper.ports.journal.Journal` and :class:`slidekeeper.ports.journal.Outbox`.
+
+    Every question may end in Unavailable (the state's disk is failing) or Refused (the file is damaged).
+    """
 
     def __init__(self, reader: Reader, writer: Writer | None) -> None:
         self._reader = reader
@@ -125,4 +129,5 @@ class SqliteJournal:
         return self._writer
 
     async def _read(self, question: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._reading, question, *arguments)
+        with sorted_troubles():
+            return await asyncio.get_running_loop().run_in_executor(self._reading, question, *arguments)

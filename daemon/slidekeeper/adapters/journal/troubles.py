@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from slidekeeper.errors import Refused
+from slidekeeper.errors import Refused, Unavailable
 
 PASSING = {
     sqlite3.SQLITE_FULL: "disk-full",
@@ -28,3 +30,20 @@ def damaged(error: sqlite3.Error) -> Refused:
     """The error as operators see it; SQLite's own text is left out, for it may quote data."""
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     return Refused("journal-damaged", f"SQLite says {name}", "Restore journal.sqlite from its backup")
+
+
+@contextmanager
+def sorted_troubles() -> Iterator[None]:
+    """Let no error of SQLite out of the block as it is.
+
+    Raises:
+        Unavailable: what passes when somebody mends the disk.
+        Refused: damage.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        trouble = passing_trouble(error)
+        if trouble:
+            raise Unavailable("state", trouble, "the journal cannot be used", "Mend the state's disk") from None
+        raise damaged(error) from None

@@ -57,6 +57,8 @@ class Writer:
         self._transaction = Transaction(connection, outbox)
         self._submissions: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
         self._closing = threading.Event()
+        self._door = threading.Lock()
+        """Held where :attr:`_closing` is set and where it is looked at before a submission is queued: none is queued after it is set."""
         self._thread = threading.Thread(target=self._work, name="journal-writer", daemon=True)
         self.trouble = ""
         self._thread.start()
@@ -69,25 +71,43 @@ class Writer:
             Unavailable: the journal was closed while its disk was full.
             Refused: the file is damaged, or the journal closed.
         """
-        if self._closing.is_set() or not self._thread.is_alive():
-            raise Refused("journal-closed", "nothing can be recorded any more")
         submission = Submission(asyncio.get_running_loop().create_future(), events, published)
-        self._submissions.put(submission)
+        with self._door:
+            if self._closing.is_set():
+                raise Refused("journal-closed", "nothing can be recorded any more")
+            self._submissions.put(submission)
         return await submission.future
 
     def close(self) -> None:
         """Commit what was submitted, fold the log into the database and end the thread. Blocks."""
-        self._closing.set()
+        self._shut()
         self._submissions.put(None)
         self._thread.join()
 
+    def _shut(self) -> None:
+        with self._door:
+            self._closing.set()
+
     def _work(self) -> None:
-        ended = False
-        while not ended:
-            group, ended = self._next_group()
-            if group:
-                self._serve(group)
-        self._connection.close()
+        try:
+            ended = False
+            while not ended:
+                group, ended = self._next_group()
+                if group:
+                    self._serve(group)
+        finally:
+            self._shut()
+            self._refuse_the_rest()
+            self._connection.close()
+
+    def _refuse_the_rest(self) -> None:
+        """Answer what was queued behind the submission whose fault ended the thread."""
+        rest: list[Submission] = []
+        while not self._submissions.empty():
+            entry = self._submissions.get()
+            if entry is not None:
+                rest.append(entry)
+        _answer(rest, [_fault()] * len(rest))
 
     def _next_group(self) -> tuple[list[Submission], bool]:
         """Everything that waits, up to the limit; blocks for the first. The flag says that nothing comes after it."""
@@ -102,7 +122,7 @@ class Writer:
 
     def _serve(self, group: Sequence[Submission]) -> None:
         """Answer every submission of the group, even if a fault of ours ends the thread."""
-        outcomes: Sequence[Outcome] = [Refused("journal-fault", "the journal's writer ended with a fault; see the log")] * len(group)
+        outcomes: Sequence[Outcome] = [_fault()] * len(group)
         try:
             outcomes = self._settle(group)
         finally:
@@ -158,6 +178,10 @@ class Writer:
                 log.error("journal waits", reason=trouble)
             else:
                 log.info("journal goes on")
+
+
+def _fault() -> Refused:
+    return Refused("journal-fault", "the journal's writer ended with a fault; see the log")
 
 
 def _answer(group: Sequence[Submission], outcomes: Sequence[Outcome]) -> None:

@@ -18,6 +18,9 @@ from slidekeeper.model.identity import PackId, SlideNumber, new_slide_number
 from slidekeeper.model.phi import Barcode
 from slidekeeper.ports.linking import Claim, KnownContent, NewRevision
 
+APPLICATION_ID = 0x534C4C31
+"""Marks the file as ours in SQLite's header ("SLL1")."""
+
 CHECK_VALUE = b"slidekeeper"
 """Sealed when the table is made; a key that does not open it belongs to another table."""
 
@@ -64,17 +67,18 @@ class LinkingTable:
         """Open or make the table.
 
         Raises:
-            Refused: the key does not belong to it, or a newer version wrote it.
+            Refused: the key does not belong to it, a newer version wrote it, or it is a database of another program.
             sqlite3.Error: it is damaged, or its disk cannot be used.
         """
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         table = cls(connection, seal)
         try:
+            version = table._check_version()  # before anything is written: a database of somebody else stays as it is
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA secure_delete = ON")
-            table._migrate()
+            table._migrate(version)
             table._check_key()
         except (sqlite3.Error, Refused):
             connection.close()
@@ -156,13 +160,23 @@ class LinkingTable:
         self._connection.execute("INSERT INTO claims VALUES (?, ?, ?, ?)", (number, newest + 1, content, pack))
         return NewRevision(number, newest + 1)
 
-    def _migrate(self) -> None:
+    def _check_version(self) -> int:
+        """The number of migrations that the file has seen; 0 for a new one."""
+        application = self._connection.execute("PRAGMA application_id").fetchone()[0]
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        tables = self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        if tables and application != APPLICATION_ID:
+            detail = "linking.sqlite is a database of another program"
+            raise Refused("not-a-linking-table", detail, "Move it away, or correct [site] state")
         if version > len(MIGRATIONS):
             detail = f"the linking table has schema {version}, this version knows {len(MIGRATIONS)}"
             raise Refused("linking-too-new", detail, "Install the newer Slidekeeper again")
+        return int(version)
+
+    def _migrate(self, version: int) -> None:
         if version < len(MIGRATIONS):
-            self._connection.executescript(f"BEGIN IMMEDIATE; {''.join(MIGRATIONS[version:])} PRAGMA user_version = {len(MIGRATIONS)};")
+            header = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {len(MIGRATIONS)};"
+            self._connection.executescript(f"BEGIN IMMEDIATE; {''.join(MIGRATIONS[version:])} {header}")
             if version == 0:
                 self._connection.execute("INSERT INTO seal_check VALUES (?)", (self._seal.seal("check", CHECK_VALUE),))
             self._connection.execute("COMMIT")
