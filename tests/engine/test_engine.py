@@ -12,10 +12,11 @@ import pytest
 from engine.fakes import ManualClock, MemoryJournal
 from slidekeeper.engine.engine import Engine
 from slidekeeper.engine.lane import LaneSpec, Step
-from slidekeeper.errors import Permanent, Temporary, Unavailable
+from slidekeeper.errors import Permanent, Temporary, Unavailable, UndefinedTransition
 from slidekeeper.messages.commands import AnonymizePack, SettlePack
 from slidekeeper.messages.events import PackArrived, PackChanged, PackQuarantined, PackSettled
 from slidekeeper.model.identity import BatchId, PackId
+from slidekeeper.ports.journal import Pending, Recorded
 from slidekeeper.workflow.retry import RetryPolicy
 from slidekeeper.workflow.states import PackState
 
@@ -265,3 +266,55 @@ async def test_an_event_that_comes_too_late_is_dropped_not_fatal(times: int) -> 
         await arrive(engine, 2)
         await eventually(lambda: set(journal.states().values()) == {PackState.QUARANTINED})
     assert journal.types().count("pack.quarantined") == 2
+
+
+async def test_a_journal_that_cannot_be_read_for_a_while_ends_no_lane() -> None:
+    class Flaky(MemoryJournal):
+        readable = False
+
+        async def pending(self, lane: str, after: int, limit: int) -> Sequence[Pending]:
+            if not self.readable:
+                raise Unavailable("state", "io-error")
+            return await super().pending(lane, after, limit)
+
+    journal = Flaky()
+
+    async def step(command: AnonymizePack) -> PackQuarantined:
+        return quarantine(command)
+
+    def probe() -> None:
+        if not journal.readable:
+            raise Unavailable("state", "io-error")
+
+    engine = make_engine(journal, step, probes={"state": probe})
+    async with running(engine):
+        [pack] = await arrive(engine)
+        await eventually(lambda: "place.suspended" in journal.types())
+        journal.readable = True
+        await eventually(lambda: journal.states()[pack] is PackState.QUARANTINED)
+
+
+async def test_what_is_stored_is_tried_for_ever_and_never_quarantined() -> None:
+    tries: list[PackId] = []
+
+    async def settle(command: SettlePack) -> PackSettled:
+        tries.append(command.pack)
+        if len(tries) < 8:
+            raise Temporary("flaky")
+        return await settle_at_once(command)
+
+    async def step(command: AnonymizePack) -> PackQuarantined:
+        return quarantine(command)
+
+    class Unholdable(MemoryJournal):
+        async def commit(self, event: Any) -> Recorded:
+            if isinstance(event, PackQuarantined) and event.step == "settle":
+                raise UndefinedTransition("undefined-transition", "as for a stored pack")
+            return await super().commit(event)
+
+    journal = Unholdable()
+    engine = make_engine(journal, step, settle=settle)
+    async with running(engine):
+        [pack] = await arrive(engine)
+        await eventually(lambda: journal.states()[pack] is PackState.QUARANTINED)
+    assert len(tries) == 8

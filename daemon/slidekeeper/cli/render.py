@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import typer
@@ -17,7 +18,12 @@ THOUSAND = 1000.0
 
 def print_json(answer: Any) -> None:
     """Print one JSON document."""
-    typer.echo(json.dumps(answer, indent=2, default=str))
+    typer.echo(json.dumps(answer, indent=2, default=_wire_form))
+
+
+def _wire_form(value: Any) -> str:
+    """What JSON lacks, as the daemon's API writes it."""
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], empty: str) -> None:

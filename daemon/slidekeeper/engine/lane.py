@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import structlog
 
 from slidekeeper.engine.places import Places
-from slidekeeper.errors import SlidekeeperError, Temporary, UndefinedTransition
+from slidekeeper.errors import SlidekeeperError, Temporary, Unavailable, UndefinedTransition
 from slidekeeper.messages.events import AnyPackEvent, Event, PackQuarantined, StepFailed
 from slidekeeper.ports.clock import Clock
 from slidekeeper.ports.journal import Journal, Pending
@@ -110,7 +110,13 @@ class Lane:
             await self._unless_stopping(self._places.usable(*self._spec.places))
         if self._stopping.is_set() or self._parked >= PARKED_LIMIT:
             return []
-        page = list(await self._journal.pending(self.name, self._cursor, max(16, 4 * self._spec.width)))
+        try:
+            page = list(await self._journal.pending(self.name, self._cursor, max(16, 4 * self._spec.width)))
+        except Unavailable as away:
+            await self._places.suspend(Suspend(away.place, away.reason, away.detail))
+            await self._unless_stopping(self._places.usable(away.place))
+            self._wake.set()
+            return []
         if page:
             self._wake.set()
         return page
