@@ -15,8 +15,8 @@ from slidekeeper.formats.tiff.icc import scrubbed_icc
 from slidekeeper.formats.tiff.image import JPEG_TABLES, Image
 from slidekeeper.formats.tiff.ledger import Ledger
 from slidekeeper.formats.tiff.reading import ASCII, INTEGER_CODES, SUB_DIRECTORIES, Dialect, Directory, Entry, Tiff
-from slidekeeper.formats.tiff.segments import foreign_metadata
-from slidekeeper.formats.tiff.windows import sample_windows
+from slidekeeper.formats.tiff.segments import TILE_STARTS, foreign_in_tables, foreign_in_tile
+from slidekeeper.formats.tiff.windows import sample_windows, spread
 from slidekeeper.model.slide import ImageFacts
 from slidekeeper.model.splice import Anonymization, Secret
 
@@ -26,6 +26,9 @@ BYTES = frozenset({1, 7})
 NUMBERS = frozenset(INTEGER_CODES)
 HEADER_SAMPLE = 16384
 """Bytes of a tile that are read to see its header."""
+
+TILE_SAMPLES = 18
+"""Tiles of a level whose header is looked at: first, last, and 16 between."""
 
 SHORTEST_SECRET = 4
 READABLE_TYPES = frozenset({1, ASCII, 7})
@@ -102,6 +105,8 @@ class Rewriter:
             self._destroy(name, images)
         self._note_foreign_directories()
         plan = self._ledger.plan()
+        for image in self._selection.kept:
+            self._check_coded(image)
         remaining = self._ledger.literals()
         windows = [
             window
@@ -125,7 +130,6 @@ class Rewriter:
 
     def _rewrite(self, directory: Directory, following: int) -> None:
         image = self._kept[directory.offset]
-        self._check_coded(image)
         self._ledger.keep_coded(image.ranges)
         dialect = self._tiff.dialect
         written = [entry for old in directory.entries if (entry := self._entry(image, old)) is not None]
@@ -206,16 +210,19 @@ class Rewriter:
             raise Permanent("malformed-tiff", "a directory was neither kept nor destroyed")
 
     def _check_coded(self, image: Image) -> None:
-        """Refuse metadata inside the coded stream: in the shared tables and in the first tile."""
+        """Refuse metadata inside the coded stream: in the shared tables and in a sample of the tiles."""
+        foreign = self._foreign_in_tables(image)
+        for start, end in spread(image.ranges, TILE_SAMPLES) if image.compression in TILE_STARTS else ():
+            sample = self._tiff.source.read_at(int(start), min(int(end - start), HEADER_SAMPLE))
+            foreign = foreign or foreign_in_tile(sample, image.compression)
+        if foreign:
+            raise Permanent("metadata-in-tiles", f"coded pixels carry metadata of their own ({foreign})")
+
+    def _foreign_in_tables(self, image: Image) -> str:
         tables = image.directory.entry(JPEG_TABLES)
-        samples = [self._tiff.value(tables)] if tables is not None and tables.length <= 1 << 16 else []
-        if len(image.ranges) and image.compression in {"jpeg", "jpeg-old", "jpeg2000"}:
-            start, end = (int(edge) for edge in image.ranges[0])
-            samples.append(self._tiff.source.read_at(start, min(end - start, HEADER_SAMPLE)))
-        for sample in samples:
-            foreign = foreign_metadata(sample)
-            if foreign:
-                raise Permanent("metadata-in-tiles", f"coded pixels carry metadata of their own ({foreign})")
+        if tables is None or not _obeys(ALLOWED[JPEG_TABLES], tables, image):
+            return ""
+        return foreign_in_tables(self._tiff.value(tables))
 
 
 def is_text(value: bytes) -> bool:

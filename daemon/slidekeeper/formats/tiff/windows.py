@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from slidekeeper.formats.tiff.image import Image
+from slidekeeper.formats.tiff.image import Image, Ranges
 from slidekeeper.model.splice import Secret
 from slidekeeper.ports.formats import Source
 
@@ -17,13 +17,19 @@ HEADER_SHARE = 4
 """Samples are taken behind the first quarter of a strip, where no table that kept images share can be."""
 
 
+def spread(ranges: Ranges, most: int) -> Ranges:
+    """Up to ``most`` of the ranges at even distances, the first and the last among them."""
+    chosen: Ranges = ranges[np.unique(np.linspace(0, len(ranges) - 1, min(len(ranges), most)).astype(int))]
+    return chosen
+
+
 def sample_windows(image: Image, source: Source) -> list[Secret]:
     """Up to 24 samples of 24 bytes, spread over the image."""
     lengths = image.ranges[:, 1] - image.ranges[:, 0]
     usable = image.ranges[lengths >= HEADER_SHARE * WINDOW_BYTES]
     if len(usable) == 0:
         return []
-    chosen = usable[np.unique(np.linspace(0, len(usable) - 1, min(len(usable), WINDOWS_PER_IMAGE)).astype(int))]
+    chosen = spread(usable, WINDOWS_PER_IMAGE)
     per_strip = -(-WINDOWS_PER_IMAGE // len(chosen))
     found: list[Secret] = []
     for start, end in chosen:
