@@ -228,6 +228,27 @@ def test_unknown_keys_go_with_their_values(tmp_path: Path) -> None:
     assert found_in(outcome.after, ("Gulbrandsen", "Castellanos", "Ward Round", "Nobody Knows")) == []
 
 
+def test_descriptions_of_destroyed_images_raise_no_false_alarm(tmp_path: Path) -> None:
+    pictures = [
+        (b"Aperio Image Library\r\nlabel 48x40|AppMag = 40", noise(1)),
+        (b"256x256|MPP = 0.25", noise(2)),
+        (b"ward seven\n0.25", noise(3)),
+    ]
+
+    def with_subs(writer: TiffWriter, tags: list[Tag]) -> list[Tag]:
+        return [*tags, (330, LONG, [aside(writer, 1, picture, (270, ASCII, text), link=False) for text, picture in pictures])]
+
+    outcome = anonymized(minimal_slide(with_subs), tmp_path)
+    assert {"ward seven", "label 48x40|AppMag = 40"} <= outcome.texts
+    assert {"Aperio Image Library", "0.25"}.isdisjoint(outcome.texts)
+    assert found_in(outcome.after, tuple(outcome.texts)) == []
+
+
+def test_every_line_of_a_removed_value_is_searched(tmp_path: Path) -> None:
+    outcome = anonymized(minimal_slide(description=DESCRIPTION + b"|Title = Gulbrandsen\r\nward seven"), tmp_path)
+    assert {"Gulbrandsen", "ward seven"} <= outcome.texts
+
+
 def test_a_description_too_short_to_be_written_anew_is_refused() -> None:
     with pytest.raises(Permanent) as refused:
         plan_of(minimal_slide(description=b"Aperio"))

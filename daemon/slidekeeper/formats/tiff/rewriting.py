@@ -6,6 +6,7 @@ has more values than an image needs.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,10 @@ TILE_SAMPLES = 18
 SHORTEST_SECRET = 4
 READABLE_TYPES = frozenset({1, ASCII, 7})
 MAX_READABLE_BYTES = 1 << 20
+UTF16_TAGS = range(40091, 40096)
+"""XPTitle, XPComment, XPAuthor, XPKeywords, XPSubject: always UTF-16, little-endian."""
+
+LINE_BREAKS = re.compile(rb"[\t\n\v\f\r]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,8 @@ class Rewriter:
             for image in images
             for window in sample_windows(image, self._tiff.source)
         ]
-        texts = tuple(Secret(text) for text in dict.fromkeys([*self._texts, *more_texts]) if is_secret(text, remaining))
+        lines = dict.fromkeys(line for text in [*self._texts, *more_texts] for line in text_lines(text))
+        texts = tuple(Secret(line) for line in lines if is_secret(line, remaining))
         removed = tuple(sorted({*self._removed, *more_removed}))
         return Anonymization(plan, facts.model_copy(update={"removed": removed}), texts, tuple(windows))
 
@@ -191,16 +197,14 @@ class Rewriter:
         """Note a removed tag, and what could be read in it."""
         self._removed.add(f"tag:{entry.tag}")
         if entry.type in READABLE_TYPES and entry.length <= MAX_READABLE_BYTES:
-            for part in self._tiff.value(entry).split(b"\0"):
-                if is_text(part):
-                    self._texts[part.strip()] = None
+            self._texts.update(dict.fromkeys(texts_in(entry.tag, self._tiff.value(entry))))
 
     def _destroy(self, name: str, images: Sequence[Image]) -> None:
         for image in images:
             self._removed.add(f"image:{name}")
             self._ledger.destroy(image.ranges)
             for entry in image.directory.entries:
-                if entry.tag not in ALLOWED and entry.tag != IMAGE_DESCRIPTION:
+                if entry.tag not in ALLOWED:
                     self._remove(entry)
 
     def _note_foreign_directories(self) -> None:
@@ -225,6 +229,20 @@ class Rewriter:
         return foreign_in_tables(self._tiff.value(tables))
 
 
+def texts_in(tag: int, value: bytes) -> list[bytes]:
+    """What can be read in a removed value, UTF-8: its parts between zeros, and the whole where it looks like UTF-16."""
+    parts = [part.decode("utf-8" if _is_utf8(part) else "latin-1") for part in value.split(b"\0")]
+    wide = _utf16_of(tag, value)
+    if wide:
+        parts += value[: len(value) // 2 * 2].decode(wide, "replace").lstrip("\ufeff").split("\0")
+    return [line for part in parts for line in text_lines(part.encode()) if is_text(line)]
+
+
+def text_lines(text: bytes) -> list[bytes]:
+    """The lines of a text, and what stands between its tabs; each is searched by itself."""
+    return [line.strip() for line in LINE_BREAKS.split(text)]
+
+
 def is_text(value: bytes) -> bool:
     """Whether a removed value is long enough and readable, so that it can be searched as text."""
     text = value.strip()
@@ -234,6 +252,26 @@ def is_text(value: bytes) -> bool:
 def is_secret(text: bytes, remaining: bytes) -> bool:
     """Whether a removed text must not occur: not where the same characters legitimately remain (a kept width, a kept name)."""
     return is_text(text) and text.lower() not in remaining.lower()
+
+
+def _is_utf8(part: bytes) -> bool:
+    try:
+        part.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _utf16_of(tag: int, value: bytes) -> str:
+    """The byte order of UTF-16, by tag, by mark, or because every other byte is mostly zero; empty for anything else."""
+    if tag in UTF16_TAGS or value.startswith(b"\xff\xfe"):
+        return "utf-16-le"
+    if value.startswith(b"\xfe\xff"):
+        return "utf-16-be"
+    even, odd = value[::2].count(0), value[1::2].count(0)
+    if len(value) < 2 * SHORTEST_SECRET or max(even, odd) * 4 < len(value) or max(even, odd) < 2 * min(even, odd):
+        return ""
+    return "utf-16-le" if odd > even else "utf-16-be"
 
 
 def _obeys(rule: Rule, entry: Entry, image: Image) -> bool:
