@@ -185,7 +185,6 @@ def test_a_slide_without_resolution_has_none() -> None:
     assert plan_of(plain((282, ASCII, b"40000"), (296, SHORT, [3]))).facts.mpp is None
 
 
-@pytest.mark.xfail(strict=True, raises=IndexError, reason="_mpp takes the first of no values")
 def test_a_resolution_unit_without_value_is_no_crash() -> None:
     assert plan_of(plain((282, RATIONAL, [40000, 1]), (296, SHORT, []))).facts.mpp is None
 

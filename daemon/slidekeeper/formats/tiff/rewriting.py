@@ -155,6 +155,8 @@ class Rewriter:
         if entry.tag == ICC_PROFILE:
             self._icc(entry)
         elif not entry.inline:
+            if entry.offset + entry.length > self._tiff.source.size:
+                raise Permanent("truncated", "a value lies past the end of the file")
             self._ledger.keep(entry.offset, entry.length, f"value of tag {entry.tag}")
         value = self._tiff.value(entry) if entry.inline else self._pointer(entry.offset)
         return _packed(self._tiff.dialect, entry.tag, entry.type, entry.count, value)
