@@ -73,6 +73,18 @@ def foreign_metadata(stream: bytes) -> str:
     return ""
 
 
+def scan_start(stream: bytes) -> int:
+    """Where the first scan's data of a JPEG begin, behind its tables and their headers; 0 where ``stream`` is none or ends before."""
+    if int.from_bytes(stream[:2], "big") != START_OF_IMAGE:
+        return 0
+    segments = _segments(stream, 2)
+    if segments is None:
+        return 0
+    at = 2 + sum(4 + len(body) for _, body in segments)
+    marker, length = struct.unpack_from(">HH", stream.ljust(at + 4, b"\0"), at)
+    return at + 2 + length if marker == START_OF_SCAN else 0
+
+
 def _segments(stream: bytes, at: int) -> list[tuple[int, bytes]] | None:
     """Marker segments from ``at`` up to the coded data, or None where the header does not end within ``stream``."""
     found: list[tuple[int, bytes]] = []
