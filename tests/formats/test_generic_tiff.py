@@ -149,6 +149,14 @@ def test_a_text_without_any_zero_byte_in_a_tag_that_is_always_utf_16_is_handed_t
     assert "病理科患者".encode() in {text.reveal() for text in plan_of(plain((40093, UNDEFINED, "病理科患者".encode("utf-16-le")))).texts}
 
 
+@pytest.mark.parametrize("length", [199, 200, 201, 400, 401, 5000])
+def test_a_long_line_is_searched_in_pieces_that_cover_it(length: int) -> None:
+    line = "".join(f"{number:05d}" for number in range(length))[:length]
+    texts = [text.reveal().decode() for text in plan_of(plain((270, ASCII, line.encode()))).texts]
+    assert {len(text) for text in texts} == {min(length, 200)}
+    assert {place for text in texts for place in range(line.index(text), line.index(text) + len(text))} == {*range(length)}
+
+
 def test_a_short_or_unreadable_value_is_no_secret() -> None:
     plan = plan_of(plain((315, ASCII, b"abc"), (316, ASCII, b"----"), (65111, UNDEFINED, bytes(range(1, 9)))))
     assert plan.texts == ()

@@ -31,7 +31,9 @@ HEADER_SAMPLE = 16384
 TILE_SAMPLES = 18
 """Tiles of a level whose header is looked at: first, last, and 16 between."""
 
-SHORTEST_SECRET = 4
+SHORTEST_SECRET, LONGEST_SECRET = 4, 200
+"""Characters; the search takes no pattern of some thousand bytes, and a part that survives is to be found too."""
+
 READABLE_TYPES = frozenset({1, ASCII, 7})
 MAX_READABLE_BYTES = 1 << 20
 UTF16_TAGS = range(40091, 40096)
@@ -241,8 +243,14 @@ def texts_in(tag: int, value: bytes) -> list[bytes]:
 
 
 def text_lines(text: bytes) -> list[bytes]:
-    """The lines of a text, and what stands between its tabs; each is searched by itself."""
-    return [line.strip() for line in LINE_BREAKS.split(text)]
+    """The lines of a text, and what stands between its tabs; each is searched by itself, a long one in pieces of equal length."""
+    return [piece for line in LINE_BREAKS.split(text) for piece in _pieces(line.strip().decode(errors="replace"))]
+
+
+def _pieces(line: str) -> list[bytes]:
+    """The whole line, or pieces that cover it; the last one reaches back, so that none is short enough to occur by chance."""
+    last = max(0, len(line) - LONGEST_SECRET)
+    return [line[at : at + LONGEST_SECRET].encode() for at in [*range(0, last, LONGEST_SECRET), last]]
 
 
 def is_text(value: bytes) -> bool:
