@@ -156,14 +156,15 @@ def test_a_slide_may_lack_label_or_macro(label: bool, macro: bool, tmp_path: Pat
     assert tile_digests(outcome.after) == tile_digests(outcome.before)
 
 
-@pytest.mark.parametrize("order", [[0, 3, 4, 1, 2], [0, 2, 1, 4, 3], [0, 4, 2, 3, 1]])
-def test_images_are_told_apart_in_any_order(order: list[int], tmp_path: Path) -> None:
+@pytest.mark.parametrize("order", [[0, 1, 4, 2, 3], [0, 3, 4, 1, 2], [0, 2, 1, 4, 3], [0, 4, 2, 3, 1]])
+def test_images_are_told_apart_in_any_order_but_a_thumbnail_is_the_second(order: list[int], tmp_path: Path) -> None:
     data = relinked(written()[0], order)
     outcome = anonymized(data, tmp_path)
     assert {"image:label", "image:macro"} <= set(outcome.removed)
     assert bytes_of_images(outcome.after, {LABEL, MACRO}) == b""
     assert tile_digests(outcome.after) == tile_digests(data)
-    assert bytes_of_images(outcome.after, {0}) == bytes_of_images(data, {0})
+    assert bytes_of_images(outcome.after, {0}) == (bytes_of_images(data, {0}) if order[1] == 1 else b"")
+    assert ("image:other" in outcome.removed) is (order[1] != 1)
 
 
 def test_a_slide_whose_first_image_is_its_label_is_no_aperio_slide() -> None:
@@ -201,6 +202,23 @@ def test_two_images_that_could_be_the_thumbnail_are_both_destroyed(tmp_path: Pat
         assert shared_windows(picture.tobytes(), outcome.after) == 0
 
 
+def test_an_untyped_label_of_the_slides_shape_behind_another_image_is_no_thumbnail(tmp_path: Path) -> None:
+    label = noise(1, (64, 64))
+    outcome = anonymized(minimal_slide(asides=[(MACRO, noise(2)), (0, label)]), tmp_path)
+    assert shared_windows(label.tobytes(), outcome.before)
+    assert shared_windows(label.tobytes(), outcome.after) == 0
+    assert {"image:macro", "image:other"} <= set(outcome.removed)
+
+
+def test_an_image_of_the_slides_shape_in_a_sub_directory_is_no_thumbnail(tmp_path: Path) -> None:
+    secret = noise(3, (64, 64))
+
+    def with_sub(writer: TiffWriter, tags: list[Tag]) -> list[Tag]:
+        return [*tags, (330, LONG, [aside(writer, 0, secret, link=False)])]
+
+    assert shared_windows(secret.tobytes(), anonymized(minimal_slide(with_sub), tmp_path).after) == 0
+
+
 def test_an_image_of_another_shape_is_no_thumbnail(tmp_path: Path) -> None:
     picture = noise(1, (64, 40))
     outcome = anonymized(minimal_slide(asides=[(0, picture)]), tmp_path)
@@ -226,6 +244,27 @@ def test_unknown_keys_go_with_their_values(tmp_path: Path) -> None:
     assert {"key:Ward Round", "key:Nobody Knows", "key:(unusual)"} <= set(outcome.removed)
     assert {"Gulbrandsen", "Castellanos"} <= outcome.texts
     assert found_in(outcome.after, ("Gulbrandsen", "Castellanos", "Ward Round", "Nobody Knows")) == []
+
+
+def test_descriptions_of_destroyed_images_raise_no_false_alarm(tmp_path: Path) -> None:
+    pictures = [
+        (b"Aperio Image Library\r\nlabel 48x40|AppMag = 40", noise(1)),
+        (b"256x256|MPP = 0.25", noise(2)),
+        (b"ward seven\n0.25", noise(3)),
+    ]
+
+    def with_subs(writer: TiffWriter, tags: list[Tag]) -> list[Tag]:
+        return [*tags, (330, LONG, [aside(writer, 1, picture, (270, ASCII, text), link=False) for text, picture in pictures])]
+
+    outcome = anonymized(minimal_slide(with_subs), tmp_path)
+    assert {"ward seven", "label 48x40|AppMag = 40"} <= outcome.texts
+    assert {"Aperio Image Library", "0.25"}.isdisjoint(outcome.texts)
+    assert found_in(outcome.after, tuple(outcome.texts)) == []
+
+
+def test_every_line_of_a_removed_value_is_searched(tmp_path: Path) -> None:
+    outcome = anonymized(minimal_slide(description=DESCRIPTION + b"|Title = Gulbrandsen\r\nward seven"), tmp_path)
+    assert {"Gulbrandsen", "ward seven"} <= outcome.texts
 
 
 def test_a_description_too_short_to_be_written_anew_is_refused() -> None:

@@ -8,12 +8,13 @@ from functools import cache
 
 import pytest
 import tifffile
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formats.checklist import source_of
 from slidekeeper.errors import Permanent
 from slidekeeper.formats.registry import SupportedFormats
+from slidekeeper.formats.tiff.pyramid import missing_part
 from slidekeeper.formats.tiff.reading import Dialect
 from slidekeeper.model.splice import Keep, SplicePlan
 from writers.minimal import minimal_slide, noise, with_tags
@@ -73,12 +74,12 @@ def test_formats_are_listed_in_the_order_in_which_they_are_asked() -> None:
     assert [format_.name for format_ in REGISTRY.formats()] == ["aperio", "generic-tiff"]
 
 
-@pytest.mark.xfail(strict=True, raises=IndexError, reason="recognizes() takes the first directory of a file that has none (yet)")
 @pytest.mark.parametrize(
     "data", [b"II*\0" + bytes(4), b"MM\0*" + bytes(400), b"II\x2b\0\x08" + bytes(64)], ids=["header-only", "big-endian", "bigtiff"]
 )
 def test_a_header_that_points_at_no_directory_yet_is_no_crash(data: bytes) -> None:
-    assert name_of(data) in {"truncated", "unsupported-format"}
+    assert name_of(data) == "truncated"
+    assert missing_part(source_of(data)) == "truncated"
 
 
 @cache
@@ -112,12 +113,6 @@ def stays_inside(plan: SplicePlan, data: bytes) -> bool:
     return plan.size <= len(data) and all(not isinstance(piece, Keep) or piece.offset + piece.length <= len(data) for piece in plan.pieces)
 
 
-def points_nowhere(slide: bytes) -> bool:
-    """Whether the header names no directory; that has a test of its own."""
-    tail = slide[8:16] if 0x2B in slide[2:4] else slide[4:8]
-    return not tail.strip(b"\0")
-
-
 SEEDS = st.tuples(st.sampled_from(["aperio", "generic"]), st.sampled_from(DIALECTS))
 
 
@@ -128,7 +123,6 @@ def test_bent_headers_are_refused_or_planned_within_the_source(seed: tuple[str, 
     slide = bytearray(clean)
     for place in data.draw(st.lists(st.sampled_from(places[4:]), min_size=1, max_size=6)):
         slide[place] = data.draw(st.sampled_from([0, 1, 2, 3, 4, 5, 7, 16, 127, 128, 254, 255]) | st.integers(0, 255))
-    assume(not points_nowhere(bytes(slide)))
     plan = planned(bytes(slide))
     assert plan is None or stays_inside(plan, bytes(slide))
 

@@ -1,8 +1,9 @@
 """Aperio SVS, also as other vendors' scanners export it.
 
-Images are told apart by structure alone. Levels are tiled and have the full image's shape. The thumbnail is the one image of
-strips with that shape and NewSubfileType 0. The label (NewSubfileType 1), the macro (9) and anything else are destroyed; that
-GT450 scanners give label and macro no description, or that images come in another order, changes nothing.
+Images are told apart by structure alone. Levels are tiled and have the full image's shape. The thumbnail is the file's second
+directory, as OpenSlide takes it, if it is of strips, has that shape and NewSubfileType 0, and no other image could be it as well: a
+label without type may have that shape by chance. The label (NewSubfileType 1), the macro (9) and anything else are destroyed; that
+GT450 scanners give label and macro no description, or that these come in another order, changes nothing.
 
 Sources: OpenSlide, "Aperio format"; TIFF 6.0 section 8, NewSubfileType.
 """
@@ -50,7 +51,7 @@ class Aperio:
         tiff = read_tiff(source)
         images = read_images(tiff)
         levels = levels_of(images)
-        kept = [*levels, *_thumbnail(without(images, levels), levels[0])]
+        kept = [*levels, *_thumbnail(tiff, without(images, levels), levels[0])]
         kept.sort(key=lambda image: [other.directory.offset for other in images].index(image.directory.offset))
         descriptions = [Description.parse(_description(tiff, image.directory.offset)) for image in images]
         selection = Selection(kept, _by_name(without(images, kept)), _describe)
@@ -69,10 +70,11 @@ def _description(tiff: Tiff, offset: int) -> bytes:
     return tiff.value(entry).rstrip(b"\0") if entry else b""
 
 
-def _thumbnail(images: Sequence[Image], base: Image) -> Sequence[Image]:
-    """The thumbnail, if there is exactly one candidate; two would mean that one of them is something else."""
+def _thumbnail(tiff: Tiff, images: Sequence[Image], base: Image) -> Sequence[Image]:
+    """The thumbnail, if the second directory is the only candidate; two would mean that one of them is something else."""
     candidates = [image for image in images if not image.tiled and image.subfile_type == FULL and image.has_shape_of(base)]
-    return candidates if len(candidates) == 1 else []
+    second = [directory.offset for directory in tiff.directories[1:2]]
+    return candidates if [image.directory.offset for image in candidates] == second else []
 
 
 def _by_name(images: Sequence[Image]) -> dict[str, list[Image]]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 NUMBER = re.compile(r"[+-]?\d{1,12}([.,]\d{1,12})?")
 SIZE = re.compile(r"\d{1,9}x\d{1,9}")
+CROP = re.compile(r"\[-?\d{1,9},-?\d{1,9} (\d{1,9}x\d{1,9})\]")
 CODEC = re.compile(r"(JPEG/RGB|JPEG/YCC|JPEG/YCbCr|JPEG|J2K/KDU|J2K/YUV16|J2K/RGB|LZW|RAW)( Q=\d{1,3})?")
 TILE = re.compile(r"\(\d{1,6}x\d{1,6}\)")
 SCALED = re.compile(r"-> \d{1,9}x\d{1,9}")
@@ -51,8 +52,8 @@ class Description:
 
     @classmethod
     def parse(cls, text: bytes) -> Description:
-        """Read any description; there is no wrong one."""
-        header, *fields = text.decode("utf-8", "replace").split("|")
+        """Read any description; there is no wrong one. What is no UTF-8 is Latin-1."""
+        header, *fields = _decoded(text).split("|")
         pairs = (tuple(part.strip() for part in field.partition("=")[::2]) for field in fields)
         return cls(header, tuple((key, value) for key, value in pairs))
 
@@ -93,10 +94,27 @@ class Description:
     def _geometry(self, width: int, height: int) -> str:
         """Size, tile size, scaling and codec of the newest line, in the order in which they stand.
 
-        A reduced image names the size it was made from; any other its own, where a crop would name its parent slide's.
+        A reduced image names the size it was made from, which for a crop stands in brackets; any other its own. A crop's first size is
+        its parent slide's, and never named.
         """
         lines = self.header.split(";")[0].splitlines()
         newest = lines[1] if len(lines) > 1 else ""
         found = sorted((part.start(), part.group()) for pattern in (TILE, SCALED, CODEC) if (part := pattern.search(newest)))
-        origin = SIZE.match(newest.strip()) if SCALED.search(newest) else None
-        return " ".join([origin.group() if origin else f"{width}x{height}", *(text for _, text in found)])
+        origin = _origin(newest) if SCALED.search(newest) else ""
+        return " ".join([origin or f"{width}x{height}", *(text for _, text in found)])
+
+
+def _origin(line: str) -> str:
+    """The size of the image that a reduced one was made from, or an empty string."""
+    if "[" in line:
+        crop = CROP.search(line)
+        return crop.group(1) if crop else ""
+    size = SIZE.match(line.strip())
+    return size.group() if size else ""
+
+
+def _decoded(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")

@@ -24,7 +24,7 @@ VENDOR_TEXT = re.compile(
 )
 """What the descriptions of formats with their own rules begin with or contain."""
 
-CENTIMETRE = 3
+RATIONAL, CENTIMETRE = 5, 3
 MICROMETRES = {2: 25400.0, CENTIMETRE: 10000.0}
 """By TIFF ResolutionUnit."""
 
@@ -81,7 +81,7 @@ def _mpp(tiff: Tiff) -> float | None:
     """Micrometres per pixel from XResolution and ResolutionUnit, where they say."""
     directory = tiff.directories[0]
     resolution, unit = directory.entry(282), directory.entry(296)
-    if resolution is None or unit is None or resolution.type != 5 or resolution.count != 1:  # noqa: PLR2004 - RATIONAL
+    if resolution is None or unit is None or (resolution.type, resolution.count, unit.count) != (RATIONAL, 1, 1):
         return None
     data = tiff.value(resolution)
     numerator, denominator = struct.unpack(f"{tiff.dialect.order}II", data)

@@ -115,15 +115,16 @@ def test_another_area_or_a_larger_image_does_not(size: tuple[int, int]) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(6400, 100000), st.integers(2000, 100000), st.sampled_from([2, 4, 8, 16, 32]), st.booleans())
+@given(st.integers(600, 100000), st.integers(600, 100000), st.sampled_from([2, 4, 8, 16, 32]), st.booleans())
 def test_every_level_has_the_shape_of_its_base_however_it_was_rounded(width: int, height: int, factor: int, up: bool) -> None:
     level = (-(-width // factor), -(-height // factor)) if up else (width // factor, height // factor)
     assert sized(level).has_shape_of(sized((width, height)))
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the width's own rounding is scaled up into the height's tolerance")
 def test_a_narrow_level_has_the_shape_of_its_base_though_its_width_was_rounded() -> None:
     assert sized((20095 // 128, 100000 // 128)).has_shape_of(sized((20095, 100000)))
+    assert not sized((159, 781)).has_shape_of(sized((20095, 100000)))
+    assert not sized((156, 790)).has_shape_of(sized((20095, 100000)))
 
 
 def test_levels_are_the_tiled_images_of_the_first_ones_shape() -> None:

@@ -134,15 +134,38 @@ def test_metadata_in_shared_tables_makes_the_slide_refused() -> None:
     assert refusal(with_table_stream(b"\xff\xd8" + segment(COM, b"Featherstone") + b"\xff\xd9")) == "metadata-in-tiles"
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="tables that do not begin as JPEG are kept without a look inside")
 def test_tables_that_are_no_jpeg_make_the_slide_refused() -> None:
     assert refusal(with_table_stream(b"Featherstone^Aurelia, MRN-4711")) == "metadata-in-tiles"
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="only bare code-streams are looked into, not JP2 files with boxes of XML")
 def test_a_tile_in_the_boxes_of_a_jp2_file_makes_the_slide_refused() -> None:
     boxes = struct.pack(">I4sI", 12, b"jP  ", 0x0D0A870A) + struct.pack(">I4s", 28, b"xml ") + b"<n>Featherstone</n> "
     assert refusal(minimal_slide(tiles=[boxes + code_stream()], compression=33005)) == "metadata-in-tiles"
+
+
+@pytest.mark.parametrize("text", [b"Featherstone", segment(0xFFDA, bytes(10)) + b"Featherstone"])
+def test_more_than_tables_in_shared_tables_makes_the_slide_refused(text: bytes) -> None:
+    tables = b"\xff\xd8" + segment(0xFFDB, bytes(65))
+    assert refusal(with_table_stream(tables + b"\xff\xd9\0\0")) == ""
+    assert refusal(with_table_stream(tables + b"\xff\xd9" + text)) == "metadata-in-tiles"
+    assert refusal(with_table_stream(tables + text)) == "metadata-in-tiles"
+
+
+def test_a_jpeg_tile_that_does_not_begin_as_one_makes_the_slide_refused() -> None:
+    assert refusal(minimal_slide(tiles=[b"Featherstone" * 10])) == "metadata-in-tiles"
+
+
+@pytest.mark.parametrize("place", [1, 9, 17])
+def test_metadata_in_a_later_tile_makes_the_slide_refused(place: int) -> None:
+    tiles = [tissue_tile(1, TILE)] * 18
+    assert refusal(minimal_slide(tiles=tiles)) == ""
+    tiles[place] = tile_with_segment(COM, b"Featherstone")
+    assert refusal(minimal_slide(tiles=tiles)) == "metadata-in-tiles"
+
+
+def test_a_comment_in_every_tile_of_many_but_the_first_makes_the_slide_refused() -> None:
+    tiles = [tissue_tile(1, TILE), *([tile_with_segment(COM, b"Featherstone")] * 99)]
+    assert refusal(minimal_slide(tiles=tiles)) == "metadata-in-tiles"
 
 
 @settings(max_examples=200, deadline=None)

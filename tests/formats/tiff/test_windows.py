@@ -10,7 +10,8 @@ from slidekeeper.formats.tiff.image import Image
 from slidekeeper.formats.tiff.pyramid import read_images
 from slidekeeper.formats.tiff.reading import read_tiff
 from slidekeeper.formats.tiff.windows import WINDOW_BYTES, WINDOWS_PER_IMAGE, sample_windows
-from writers.minimal import minimal_slide, noise
+from writers.minimal import minimal_slide, noise, with_tags
+from writers.tiff import LONG, SHORT, jpeg
 
 
 def sampled(picture: Picture.Image) -> tuple[list[bytes], bytes]:
@@ -43,3 +44,21 @@ def test_a_sample_does_not_show_itself() -> None:
     source = source_of(minimal_slide(asides=[(1, noise(1))]))
     windows = sample_windows(read_images(read_tiff(source))[1], source)
     assert {repr(window) for window in windows} == {"<Secret>"}
+
+
+@pytest.mark.parametrize("side", [8, 16, 64])
+def test_samples_of_a_small_jpeg_come_from_behind_its_tables(side: int) -> None:
+    picture = jpeg(noise(1, (side, side)))
+    tags = with_tags((256, LONG, [side]), (257, LONG, [side]), (322, SHORT, [side]), (323, SHORT, [side]))
+    source = source_of(minimal_slide(tags, tiles=[picture]))
+    windows = [window.reveal() for window in sample_windows(read_images(read_tiff(source))[0], source)]
+    scan = picture[picture.index(b"\xff\xda") :]
+    assert windows
+    assert all(window in scan for window in windows)
+
+
+def test_a_scan_too_short_to_tell_is_not_sampled() -> None:
+    picture = jpeg(Picture.new("RGB", (8, 8), "white"))
+    tags = with_tags((256, LONG, [8]), (257, LONG, [8]), (322, SHORT, [8]), (323, SHORT, [8]))
+    source = source_of(minimal_slide(tags, tiles=[picture]))
+    assert sample_windows(read_images(read_tiff(source))[0], source) == []

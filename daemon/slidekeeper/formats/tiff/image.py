@@ -67,11 +67,15 @@ class Image:
         return Level(width=self.width, height=self.height, tile_width=self.tile_width, tile_height=self.tile_height)
 
     def has_shape_of(self, other: Image) -> bool:
-        """Whether it shows the same area at a lower resolution: equal aspect ratio, up to one pixel of rounding at its own size."""
+        """Whether it shows the same area at a lower resolution.
+
+        Some scale must make both sides, up to one pixel of rounding at its own size; or the aspect ratio differs by half a percent.
+        """
         if self.width > other.width or self.height > other.height:
             return False
-        scale = other.width / self.width
-        return abs(other.height / scale - self.height) <= max(1.0, self.height * 0.005)
+        wide, high = other.width * (self.height - 1), other.height * (self.width - 1)
+        rounded = wide <= other.height * (self.width + 1) and high <= other.width * (self.height + 1)
+        return rounded or abs(other.height * self.width / other.width - self.height) <= self.height * 0.005
 
 
 def read_image(tiff: Tiff, directory: Directory) -> Image:

@@ -50,9 +50,10 @@ class Ledger:
         Raises:
             Permanent: ``overlapping-ranges``: kept bytes are claimed by two structures, or belong to a destroyed image.
         """
-        coded = _merged(_sorted_unique(self._coded))
-        _refuse_shared(coded, _sorted_unique(self._destroyed))
-        return SplicePlan(tuple(self._placed(coded)))
+        pieces = SplicePlan(tuple(self._placed(_merged(_sorted_unique(self._coded)))))
+        kept = [(offset, offset + piece.length) for offset, piece in pieces.placed() if isinstance(piece, Keep)]
+        _refuse_shared(np.array(kept, np.int64).reshape(-1, 2), _sorted_unique(self._destroyed))
+        return pieces
 
     def _placed(self, coded: Ranges) -> Iterator[Piece]:
         pixels = [(int(start), int(end), Keep(int(start), int(end - start), Content.CODED, "coded pixels")) for start, end in coded]
@@ -68,7 +69,8 @@ class Ledger:
 
     def _enter(self, offset: int, piece: Keep | Literal) -> None:
         known = self._pieces.setdefault((offset, offset + piece.length), piece)
-        if isinstance(known, Literal) and isinstance(piece, Literal) and known.data != piece.data:
+        differ = type(known) is not type(piece) or (isinstance(known, Literal) and isinstance(piece, Literal) and known.data != piece.data)
+        if differ:
             raise Permanent("overlapping-ranges", "two structures claim the same bytes")
 
 
@@ -91,10 +93,10 @@ def _merged(ranges: Ranges) -> Ranges:
 
 
 def _refuse_shared(kept: Ranges, destroyed: Ranges) -> None:
-    """Refuse kept pixels that lie in a destroyed image's bytes."""
+    """Refuse kept pixels and values that lie in a destroyed image's bytes. ``kept`` is sorted and free of overlaps."""
     if len(kept) == 0 or len(destroyed) == 0:
         return
     behind = np.searchsorted(kept[:, 1], destroyed[:, 0], side="right")
     candidates = behind < len(kept)
     if bool((kept[np.minimum(behind, len(kept) - 1), 0] < destroyed[:, 1])[candidates].any()):
-        raise Permanent("overlapping-ranges", "a kept image shares bytes with one that must be destroyed")
+        raise Permanent("overlapping-ranges", "kept pixels or values share bytes with an image that must be destroyed")

@@ -166,6 +166,8 @@ def _parsed(source: Source) -> Tiff:
         raise Permanent("malformed-tiff", "the file has no TIFF header")
     reader = _Reader(source, dialect)
     first = struct.unpack(dialect.offset_code, _read(source, 8 if dialect.big else 4, struct.calcsize(dialect.offset_code)))[0]
+    if first == 0:
+        raise Permanent("truncated", "the header points at no directory yet")
     return Tiff(dialect, tuple(reader.chain(first)), source)
 
 

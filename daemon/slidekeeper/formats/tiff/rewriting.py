@@ -6,6 +6,7 @@ has more values than an image needs.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +16,8 @@ from slidekeeper.formats.tiff.icc import scrubbed_icc
 from slidekeeper.formats.tiff.image import JPEG_TABLES, Image
 from slidekeeper.formats.tiff.ledger import Ledger
 from slidekeeper.formats.tiff.reading import ASCII, INTEGER_CODES, SUB_DIRECTORIES, Dialect, Directory, Entry, Tiff
-from slidekeeper.formats.tiff.segments import foreign_metadata
-from slidekeeper.formats.tiff.windows import sample_windows
+from slidekeeper.formats.tiff.segments import TILE_STARTS, foreign_in_tables, foreign_in_tile
+from slidekeeper.formats.tiff.windows import sample_windows, spread
 from slidekeeper.model.slide import ImageFacts
 from slidekeeper.model.splice import Anonymization, Secret
 
@@ -27,9 +28,18 @@ NUMBERS = frozenset(INTEGER_CODES)
 HEADER_SAMPLE = 16384
 """Bytes of a tile that are read to see its header."""
 
-SHORTEST_SECRET = 4
+TILE_SAMPLES = 18
+"""Tiles of a level whose header is looked at: first, last, and 16 between."""
+
+SHORTEST_SECRET, LONGEST_SECRET = 4, 200
+"""Characters; the search takes no pattern of some thousand bytes, and a part that survives is to be found too."""
+
 READABLE_TYPES = frozenset({1, ASCII, 7})
 MAX_READABLE_BYTES = 1 << 20
+UTF16_TAGS = range(40091, 40096)
+"""XPTitle, XPComment, XPAuthor, XPKeywords, XPSubject: always UTF-16, little-endian."""
+
+LINE_BREAKS = re.compile(rb"[\t\n\v\f\r]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +112,8 @@ class Rewriter:
             self._destroy(name, images)
         self._note_foreign_directories()
         plan = self._ledger.plan()
+        for image in self._selection.kept:
+            self._check_coded(image)
         remaining = self._ledger.literals()
         windows = [
             window
@@ -109,7 +121,8 @@ class Rewriter:
             for image in images
             for window in sample_windows(image, self._tiff.source)
         ]
-        texts = tuple(Secret(text) for text in dict.fromkeys([*self._texts, *more_texts]) if is_secret(text, remaining))
+        lines = dict.fromkeys(line for text in [*self._texts, *more_texts] for line in text_lines(text))
+        texts = tuple(Secret(line) for line in lines if is_secret(line, remaining))
         removed = tuple(sorted({*self._removed, *more_removed}))
         return Anonymization(plan, facts.model_copy(update={"removed": removed}), texts, tuple(windows))
 
@@ -125,7 +138,6 @@ class Rewriter:
 
     def _rewrite(self, directory: Directory, following: int) -> None:
         image = self._kept[directory.offset]
-        self._check_coded(image)
         self._ledger.keep_coded(image.ranges)
         dialect = self._tiff.dialect
         written = [entry for old in directory.entries if (entry := self._entry(image, old)) is not None]
@@ -145,6 +157,8 @@ class Rewriter:
         if entry.tag == ICC_PROFILE:
             self._icc(entry)
         elif not entry.inline:
+            if entry.offset + entry.length > self._tiff.source.size:
+                raise Permanent("truncated", "a value lies past the end of the file")
             self._ledger.keep(entry.offset, entry.length, f"value of tag {entry.tag}")
         value = self._tiff.value(entry) if entry.inline else self._pointer(entry.offset)
         return _packed(self._tiff.dialect, entry.tag, entry.type, entry.count, value)
@@ -187,16 +201,14 @@ class Rewriter:
         """Note a removed tag, and what could be read in it."""
         self._removed.add(f"tag:{entry.tag}")
         if entry.type in READABLE_TYPES and entry.length <= MAX_READABLE_BYTES:
-            for part in self._tiff.value(entry).split(b"\0"):
-                if is_text(part):
-                    self._texts[part.strip()] = None
+            self._texts.update(dict.fromkeys(texts_in(entry.tag, self._tiff.value(entry))))
 
     def _destroy(self, name: str, images: Sequence[Image]) -> None:
         for image in images:
             self._removed.add(f"image:{name}")
             self._ledger.destroy(image.ranges)
             for entry in image.directory.entries:
-                if entry.tag not in ALLOWED and entry.tag != IMAGE_DESCRIPTION:
+                if entry.tag not in ALLOWED:
                     self._remove(entry)
 
     def _note_foreign_directories(self) -> None:
@@ -206,16 +218,39 @@ class Rewriter:
             raise Permanent("malformed-tiff", "a directory was neither kept nor destroyed")
 
     def _check_coded(self, image: Image) -> None:
-        """Refuse metadata inside the coded stream: in the shared tables and in the first tile."""
+        """Refuse metadata inside the coded stream: in the shared tables and in a sample of the tiles."""
+        foreign = self._foreign_in_tables(image)
+        for start, end in spread(image.ranges, TILE_SAMPLES) if image.compression in TILE_STARTS else ():
+            sample = self._tiff.source.read_at(int(start), min(int(end - start), HEADER_SAMPLE))
+            foreign = foreign or foreign_in_tile(sample, image.compression)
+        if foreign:
+            raise Permanent("metadata-in-tiles", f"coded pixels carry metadata of their own ({foreign})")
+
+    def _foreign_in_tables(self, image: Image) -> str:
         tables = image.directory.entry(JPEG_TABLES)
-        samples = [self._tiff.value(tables)] if tables is not None and tables.length <= 1 << 16 else []
-        if len(image.ranges) and image.compression in {"jpeg", "jpeg-old", "jpeg2000"}:
-            start, end = (int(edge) for edge in image.ranges[0])
-            samples.append(self._tiff.source.read_at(start, min(end - start, HEADER_SAMPLE)))
-        for sample in samples:
-            foreign = foreign_metadata(sample)
-            if foreign:
-                raise Permanent("metadata-in-tiles", f"coded pixels carry metadata of their own ({foreign})")
+        if tables is None or not _obeys(ALLOWED[JPEG_TABLES], tables, image):
+            return ""
+        return foreign_in_tables(self._tiff.value(tables))
+
+
+def texts_in(tag: int, value: bytes) -> list[bytes]:
+    """What can be read in a removed value, UTF-8: its parts between zeros, and the whole where it looks like UTF-16."""
+    parts = [part.decode("utf-8" if _is_utf8(part) else "latin-1") for part in value.split(b"\0")]
+    wide = _utf16_of(tag, value)
+    if wide:
+        parts += value[: len(value) // 2 * 2].decode(wide, "replace").lstrip("\ufeff").split("\0")
+    return [line for part in parts for line in text_lines(part.encode()) if is_text(line)]
+
+
+def text_lines(text: bytes) -> list[bytes]:
+    """The lines of a text, and what stands between its tabs; each is searched by itself, a long one in pieces of equal length."""
+    return [piece for line in LINE_BREAKS.split(text) for piece in _pieces(line.strip().decode(errors="replace"))]
+
+
+def _pieces(line: str) -> list[bytes]:
+    """The whole line, or pieces that cover it; the last one reaches back, so that none is short enough to occur by chance."""
+    last = max(0, len(line) - LONGEST_SECRET)
+    return [line[at : at + LONGEST_SECRET].encode() for at in [*range(0, last, LONGEST_SECRET), last]]
 
 
 def is_text(value: bytes) -> bool:
@@ -227,6 +262,26 @@ def is_text(value: bytes) -> bool:
 def is_secret(text: bytes, remaining: bytes) -> bool:
     """Whether a removed text must not occur: not where the same characters legitimately remain (a kept width, a kept name)."""
     return is_text(text) and text.lower() not in remaining.lower()
+
+
+def _is_utf8(part: bytes) -> bool:
+    try:
+        part.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _utf16_of(tag: int, value: bytes) -> str:
+    """The byte order of UTF-16, by tag, by mark, or because every other byte is mostly zero; empty for anything else."""
+    if tag in UTF16_TAGS or value.startswith(b"\xff\xfe"):
+        return "utf-16-le"
+    if value.startswith(b"\xfe\xff"):
+        return "utf-16-be"
+    even, odd = value[::2].count(0), value[1::2].count(0)
+    if len(value) < 2 * SHORTEST_SECRET or max(even, odd) * 4 < len(value) or max(even, odd) < 2 * min(even, odd):
+        return ""
+    return "utf-16-le" if odd > even else "utf-16-be"
 
 
 def _obeys(rule: Rule, entry: Entry, image: Image) -> bool:

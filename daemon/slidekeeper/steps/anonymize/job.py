@@ -131,6 +131,10 @@ def _splice(request: AnonymizeRequest, stream: BinaryIO) -> tuple[Anonymization,
         plan = _recognized(request.formats, source).plan(source)
     except EOFError:
         raise SourceChanged("source-changed", "the file became shorter while it was read") from None
+    except Permanent as damage:
+        if damage.reason in NOT_WHOLE:
+            _check_unchanged(request, stream)
+        raise
     search = request.search([*plan.texts, *_names(request)], plan.windows)
     written = request.bucket.splice(request.aside, _name(request, plan.facts), stream, plan.plan, search.feed)
     if search.hits():
