@@ -217,7 +217,6 @@ async def test_files_put_back_with_an_old_directory_time_are_found(site: Site) -
     assert site.found() == [b"x/b.svs"]
 
 
-@pytest.mark.xfail(strict=True, reason="a directory counts as listed before its sub-directories are known; they are then skipped for a day")
 async def test_a_scan_cut_short_by_a_crash_is_caught_up_by_the_next(site: Site) -> None:
     site.write("x/a.svs")
     site.age()
@@ -227,7 +226,6 @@ async def test_a_scan_cut_short_by_a_crash_is_caught_up_by_the_next(site: Site) 
 
 
 @needs_root
-@pytest.mark.xfail(strict=True, reason="a sub-directory that could not be listed stays unknown while its parent is not listed")
 async def test_a_folder_that_could_not_be_read_for_a_while_is_found_afterwards(site: Site, tmp_path: Path) -> None:
     site.write("x/closed/a.svs")
     site.age()
@@ -242,6 +240,15 @@ async def test_a_folder_that_could_not_be_read_for_a_while_is_found_afterwards(s
     for portion in portions:
         await site.known.listed("one", portion.listed)
     assert site.found() == [b"x/closed/a.svs"]
+
+
+async def test_a_look_at_a_folder_does_not_forget_that_those_below_were_listed(site: Site) -> None:
+    site.write("x/y/a.svs")
+    site.age()
+    await site.take_in()
+    for portion in site.scan.look([RelativePath(b"x")]):
+        await site.known.listed("one", [listing for listing in portion.listed if listing.directory != b"x/y" or listing.at == 0.0])
+    assert [portion.listed for portion in site.scan.everything()] == []
 
 
 async def test_a_large_directory_comes_in_portions_and_counts_as_listed_with_the_last(site: Site) -> None:

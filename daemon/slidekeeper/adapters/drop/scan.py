@@ -2,6 +2,8 @@
 
 A directory whose modification time is the one it was listed with holds the same names, so only its sub-directories are visited;
 once a day every directory is listed all the same, so that a file rewritten in place is found even if its event was lost.
+A directory is noted together with its sub-directories, those not listed yet as never listed: what a crash or missing rights leave
+undone is thus visited by the next scan.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ PORTION = 500
 """Files compared at once; bounds memory whatever the size of a directory."""
 
 DAY = 86400.0
+NEVER_LISTED = -1
+"""Modification time noted for a directory that is known by its name only."""
+
 CLOCK_GRAIN_NS = 2_000_000_000
 """A directory that changed this shortly before it was listed may have changed again within the same tick of its file system's clock."""
 
@@ -81,6 +86,7 @@ class TreeScan:
     def _list(self, directory: bytes, mtime_ns: int, waiting: list[bytes]) -> Iterator[Portion]:
         """List one directory; its sub-directories are added to ``waiting``."""
         seen: list[Sighting] = []
+        below: list[bytes] = []
         listing = Listing(directory, mtime_ns, time.time())
         try:
             with os.scandir(os.path.join(self._root, directory)) as entries:
@@ -89,7 +95,7 @@ class TreeScan:
                         continue
                     path = directory + b"/" + entry.name if directory else entry.name
                     if entry.is_dir(follow_symlinks=False):
-                        waiting.append(path)
+                        below.append(path)
                     else:
                         seen += _lstat(path, entry)
                     if len(seen) >= PORTION:
@@ -97,7 +103,16 @@ class TreeScan:
                         seen = []
         except OSError:
             return
-        yield Portion(self._unknown(seen), [listing])
+        finally:
+            waiting += below
+        yield Portion(self._unknown(seen), [listing, *self._never_listed(below)])
+
+    def _never_listed(self, directories: Sequence[bytes]) -> Iterator[Listing]:
+        """Those directories that the index lacks, as they are to be noted."""
+        query = "SELECT 1 FROM directories WHERE drop_name = ? AND directory = ?"
+        for directory in directories:
+            if self._index.execute(query, (self._drop.name, directory)).fetchone() is None:
+                yield Listing(directory, NEVER_LISTED, 0.0)
 
     def _unknown(self, seen: Sequence[Sighting]) -> Sequence[Sighting]:
         """Those of the sightings that the index lacks or has with another identity; all in portions of one directory or single files."""
