@@ -207,6 +207,31 @@ def test_a_file_that_may_not_be_read_or_deleted_is_a_permanent_error(drop: Posix
     assert (unreadable.value.reason, undeletable.value.reason) == ("unreadable", "permission")
 
 
+@needs_root
+def test_a_file_in_a_folder_that_may_not_be_entered_is_unreadable_and_undeletable(drop: PosixDrop) -> None:
+    for folder in (drop.root, *drop.root.parents[:3]):
+        folder.chmod(0o755)
+    member = settled(drop)
+    (drop.root / "x").chmod(0o700)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(Permanent) as unseen:
+            drop.see(member.path)
+        with pytest.raises(Permanent) as undeletable:
+            drop.delete(member)
+    finally:
+        os.seteuid(0)
+    assert (unseen.value.reason, undeletable.value.reason) == ("unreadable", "permission")
+    assert (drop.root / "x/a.svs").exists()
+
+
+def test_a_folder_is_told_from_a_file_and_a_link(drop: PosixDrop) -> None:
+    (drop.root / "x/y").mkdir()
+    (drop.root / "link").symlink_to("x")
+    folders = [path for path in (b"x", b"x/y", b"x/a.svs", b"link", b"link/y", b"gone") if drop.is_folder(RelativePath(path))]
+    assert folders == [b"x", b"x/y"]
+
+
 def test_errors_name_no_file(drop: PosixDrop) -> None:
     with pytest.raises(SourceChanged) as changed:
         drop.open(Member(RelativePath(b"Doe^Jane/S26-1.svs"), Role.IMAGE, FileIdentity(1, 1, 1)))

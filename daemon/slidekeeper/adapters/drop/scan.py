@@ -15,6 +15,7 @@ from pathlib import Path
 
 from slidekeeper.adapters.drop.index import connect, split
 from slidekeeper.adapters.drop.posix import PosixDrop, is_ignored, sighting_of
+from slidekeeper.errors import Permanent
 from slidekeeper.model.phi import FileIdentity, RelativePath
 from slidekeeper.ports.drop import Listing, Portion, Sighting
 
@@ -58,9 +59,10 @@ class TreeScan:
 
     def look(self, paths: Sequence[RelativePath]) -> Iterator[Portion]:
         """Reconcile single files, and directories with all below them."""
-        directories = [path.reveal() for path in paths if self._is_directory(path.reveal())]
-        files = [path for path in paths if path.reveal() not in directories and not self._ignored(split(path)[1])]
-        seen = [sighting for path in files if (sighting := self._drop.see(path)) is not None]
+        wanted = [path for path in paths if not any(self._ignored(name) for name in path.reveal().split(b"/"))]
+        directories = [path.reveal() for path in wanted if self._drop.is_folder(path)]
+        files = [path for path in wanted if path.reveal() not in directories]
+        seen = [sighting for path in files if (sighting := self._see(path)) is not None]
         if seen:
             yield Portion(self._unknown(seen), ())
         while directories:
@@ -89,15 +91,21 @@ class TreeScan:
         below: list[bytes] = []
         listing = Listing(directory, mtime_ns, time.time())
         try:
-            with os.scandir(os.path.join(self._root, directory)) as entries:
+            with self._drop.folder(directory) as folder, os.scandir(folder) as entries:
                 for entry in entries:
-                    if self._ignored(entry.name):
+                    name = os.fsencode(entry.name)
+                    if self._ignored(name):
                         continue
-                    path = directory + b"/" + entry.name if directory else entry.name
+                    path = directory + b"/" + name if directory else name
                     if entry.is_dir(follow_symlinks=False):
                         below.append(path)
                     else:
-                        seen += _lstat(path, entry)
+                        try:
+                            seen.append(sighting_of(path, entry.stat(follow_symlinks=False)))
+                        except FileNotFoundError:
+                            continue
+                        except OSError:
+                            listing = _never_listed(directory)
                     if len(seen) >= PORTION:
                         yield Portion(self._unknown(seen), ())
                         seen = []
@@ -105,14 +113,14 @@ class TreeScan:
             return
         finally:
             waiting += below
-        yield Portion(self._unknown(seen), [listing, *self._never_listed(below)])
+        yield Portion(self._unknown(seen), [listing, *self._yet_unknown(below)])
 
-    def _never_listed(self, directories: Sequence[bytes]) -> Iterator[Listing]:
+    def _yet_unknown(self, directories: Sequence[bytes]) -> Iterator[Listing]:
         """Those directories that the index lacks, as they are to be noted."""
         query = "SELECT 1 FROM directories WHERE drop_name = ? AND directory = ?"
         for directory in directories:
             if self._index.execute(query, (self._drop.name, directory)).fetchone() is None:
-                yield Listing(directory, NEVER_LISTED, 0.0)
+                yield _never_listed(directory)
 
     def _unknown(self, seen: Sequence[Sighting]) -> Sequence[Sighting]:
         """Those of the sightings that the index lacks or has with another identity; all in portions of one directory or single files."""
@@ -137,9 +145,12 @@ class TreeScan:
         rows = self._index.execute("SELECT directory, mtime_ns, listed FROM directories WHERE drop_name = ?", (self._drop.name,))
         return {row[0]: Listing(*row) for row in rows}
 
-    def _is_directory(self, path: bytes) -> bool:
-        full = os.path.join(self._root, path)
-        return os.path.isdir(full) and not os.path.islink(full)
+    def _see(self, path: RelativePath) -> Sighting | None:
+        """The file as it is now; one that may not be looked at hides none of the others, and is found once it may."""
+        try:
+            return self._drop.see(path)
+        except Permanent:
+            return None
 
     def _ignored(self, name: bytes) -> bool:
         return is_ignored(name, self._ignore)
@@ -154,8 +165,6 @@ def _children(directories: Mapping[bytes, Listing]) -> dict[bytes, list[bytes]]:
     return children
 
 
-def _lstat(path: bytes, entry: os.DirEntry[bytes]) -> list[Sighting]:
-    try:
-        return [sighting_of(path, entry.stat(follow_symlinks=False))]
-    except OSError:
-        return []  # gone between listing and looking
+def _never_listed(directory: bytes) -> Listing:
+    """A directory that the next scan lists, whatever its modification time."""
+    return Listing(directory, NEVER_LISTED, 0.0)
