@@ -77,17 +77,17 @@ def test_a_folder_without_its_sentinel_is_unavailable_until_it_is_restored(drop:
 
 
 @needs_root
-@pytest.mark.xfail(strict=True, raises=PermissionError, reason="check_available asks for the sentinel without sorting the system's errors")
 def test_a_folder_that_may_not_be_entered_is_unavailable(drop: PosixDrop) -> None:
     for folder in (drop.root.parent, *drop.root.parents[1:3]):
         folder.chmod(0o755)
     drop.root.chmod(0o700)
     os.seteuid(65534)
     try:
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unavailable) as away:
             PosixDrop("one", drop.root, sentinel=".slidekeeper").check_available()
     finally:
         os.seteuid(0)
+    assert (away.value.place, away.value.reason, away.value.detail) == ("drop:one", "unreachable", "EACCES")
 
 
 def test_a_drop_can_be_sent_to_a_worker(drop: PosixDrop) -> None:

@@ -54,13 +54,15 @@ class PosixDrop:
         place = f"drop:{self.name}"
         try:
             there = stat.S_ISDIR(self.root.stat().st_mode)
+            mounted = not self.mount or self.root.is_mount()
+            guarded = not self.sentinel or _exists(self.root / self.sentinel)
         except OSError as error:
             raise Unavailable(place, "unreachable", errno.errorcode.get(error.errno or 0, "OSError"), "Mount the drop folder") from None
         if not there:
             raise Unavailable(place, "no-folder", "the drop folder is no folder", "Check [drop] path")
-        if self.mount and not self.root.is_mount():
+        if not mounted:
             raise Unavailable(place, "not-mounted", "nothing is mounted on the drop folder", "Mount it")
-        if self.sentinel and not (self.root / self.sentinel).exists():
+        if not guarded:
             raise Unavailable(place, "no-sentinel", "the drop folder lacks its sentinel file", "Mount the right share, or restore the file")
 
     def open(self, member: Member) -> BinaryIO:
@@ -165,6 +167,15 @@ class PosixDrop:
             if error.errno in GONE or error.errno == errno.ENXIO:
                 raise SourceChanged("source-changed", "the file is gone") from None
             raise _foreign(error) from None
+
+
+def _exists(path: Path) -> bool:
+    """Whether a file is there; what hinders the answer is raised, whatever version of Python asks."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _foreign(error: OSError) -> Permanent | Temporary:
