@@ -7,6 +7,7 @@ import multiprocessing.forkserver
 import os
 import resource
 import signal
+from typing import Any
 
 NICENESS = 5
 """Workers yield to the daemon, whose event loop must answer while they compute."""
@@ -40,7 +41,7 @@ def _let_the_fork_server_end() -> None:
     The server ends when the last writer of that pipe is gone, and our parent is the server, not the daemon: with a copy of ours open,
     a daemon that is killed would leave server and workers alive, each waiting for the other. PR_SET_PDEATHSIG must be set before.
     """
-    server = multiprocessing.forkserver._forkserver  # type: ignore[attr-defined]  # no public name
+    server: Any = multiprocessing.forkserver._forkserver
     if server._forkserver_alive_fd is not None:
         os.close(server._forkserver_alive_fd)
         server._forkserver_alive_fd = None
