@@ -62,6 +62,11 @@ def is_alive(process: int) -> bool:
         return False
 
 
+def parent_of(process: int) -> int:
+    """The parent's process id."""
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def wait_for(what: object, seconds: float = 30.0) -> None:
     """Poll until ``what()`` is true."""
     assert callable(what)
@@ -107,11 +112,10 @@ async def test_an_error_of_ours_brings_no_foreign_text_along(executor: ProcessEx
     assert jobs.NAME not in "".join(traceback.format_exception(raised.value))
 
 
-@pytest.mark.xfail(strict=True, reason="_at_the_edge lets SystemExit through; pebble raises it again in the daemon, where it ends the loop")
 async def test_a_job_that_calls_exit_does_not_end_the_daemon(executor: ProcessExecutor) -> None:
-    with pytest.raises(BaseException) as raised:
+    with pytest.raises(Permanent) as raised:
         await executor.run(jobs.leave, None, PATIENCE)
-    assert isinstance(raised.value, SlidekeeperError)
+    assert (raised.value.reason, raised.value.detail) == ("worker-error", "SystemExit")
 
 
 async def test_a_crashed_worker_is_a_temporary_error(executor: ProcessExecutor) -> None:
@@ -180,19 +184,20 @@ async def test_nothing_a_worker_prints_comes_out(tmp_path: Path) -> None:
     assert (printed.stdout, printed.stderr) == (b"done\n", b"")
 
 
-@pytest.mark.xfail(strict=True, reason="workers inherit the fork server's alive pipe: it never sees the daemon's end, and they live on")
-async def test_a_worker_dies_with_a_killed_daemon(tmp_path: Path) -> None:
+async def test_a_worker_and_its_fork_server_die_with_a_killed_daemon(tmp_path: Path) -> None:
     marker = tmp_path / "pid"
     command = [sys.executable, str(_daemon(tmp_path)), "wait", str(marker)]
     with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": SEARCHED}, stderr=subprocess.DEVNULL) as daemon:
         wait_for(marker.exists)
         worker = int(marker.read_text())
+        server = parent_of(worker)
         daemon.send_signal(signal.SIGKILL)
     try:
-        wait_for(lambda: not is_alive(worker), seconds=3)
+        wait_for(lambda: not is_alive(worker) and not is_alive(server), seconds=3)
     finally:
-        if is_alive(worker):
-            os.kill(worker, signal.SIGKILL)
+        for process in (worker, server):
+            if is_alive(process):
+                os.kill(process, signal.SIGKILL)
 
 
 def _daemon(folder: Path) -> Path:

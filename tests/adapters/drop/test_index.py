@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from slidekeeper.adapters.drop.index import SqliteKnownFiles, connect, split
-from slidekeeper.errors import Refused
+from slidekeeper.errors import Refused, Unavailable
 from slidekeeper.model.identity import BatchId, PackId, new_batch_id, new_pack_id
 from slidekeeper.model.phi import Barcode, FileIdentity, Member, PackFiles, RelativePath, Role
 
@@ -172,6 +173,39 @@ def test_a_damaged_index_is_refused_with_a_remedy(file: Path, content: bytes) ->
         connect(file)
     assert refused.value.reason == "intake-index-damaged"
     assert refused.value.remedy
+
+
+def test_a_full_disk_is_not_taken_for_damage(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk], check=False, capture_output=True).returncode:
+        pytest.skip("only a root that may mount can fill a disk of its own")
+    try:
+        (disk / "filler").write_bytes(bytes(60 * 1024))
+        with pytest.raises(Unavailable) as full:
+            connect(disk / "intake.sqlite")
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
+    assert (full.value.place, full.value.reason) == ("state", "intake-index")
+
+
+def test_a_read_only_disk_is_not_taken_for_damage(tmp_path: Path) -> None:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", tmp_path], check=False, capture_output=True).returncode:
+        pytest.skip("only a root that may mount can make a disk read-only")
+    try:
+        connect(tmp_path / "intake.sqlite").close()
+        subprocess.run(["mount", "-o", "remount,ro", tmp_path], check=True)
+        for name in ("intake.sqlite", "never-made.sqlite"):
+            with pytest.raises(Unavailable):
+                connect(tmp_path / name)
+    finally:
+        subprocess.run(["umount", "--lazy", tmp_path], check=True)
+
+
+def test_a_missing_folder_is_not_taken_for_damage(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable) as missing:
+        connect(tmp_path / "gone/intake.sqlite")
+    assert missing.value.detail == "ENOENT"
 
 
 names = st.binary(min_size=1, max_size=255).filter(lambda name: not {0, 47} & set(name))

@@ -65,10 +65,9 @@ def test_any_text_is_read_without_an_error(mountinfo: str, path: str) -> None:
     assert isinstance(file_system_type(mountinfo, path), str)
 
 
-@pytest.mark.parametrize("name", ["\u00a0non-breaking", "\x0bvertical tab", "\u2028line"])
-@pytest.mark.xfail(strict=True, reason="str.split and splitlines break at whitespace that the kernel does not escape")
+@pytest.mark.parametrize("name", ["\u00a0non-breaking", "\x0bvertical tab", "\u2028line", "\x85next", "\x1cfile", "\rreturn"])
 def test_whitespace_that_the_kernel_does_not_escape_is_part_of_the_name(name: str) -> None:
-    line = f"22 1 8:1 / / rw - ext4 a rw\n40 22 0:9 / /mnt/a{name} rw - nfs4 nas:/x rw\n"
+    line = f"22 1 8:1 / / rw - ext4 a rw\n40 22 0:9 / /mnt/a{escaped(name)} rw - nfs4 nas:/x rw\n"
     assert file_system_type(line, f"/mnt/a{name}/below") == "nfs4"
 
 

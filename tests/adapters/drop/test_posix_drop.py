@@ -77,17 +77,17 @@ def test_a_folder_without_its_sentinel_is_unavailable_until_it_is_restored(drop:
 
 
 @needs_root
-@pytest.mark.xfail(strict=True, raises=PermissionError, reason="check_available asks for the sentinel without sorting the system's errors")
 def test_a_folder_that_may_not_be_entered_is_unavailable(drop: PosixDrop) -> None:
     for folder in (drop.root.parent, *drop.root.parents[1:3]):
         folder.chmod(0o755)
     drop.root.chmod(0o700)
     os.seteuid(65534)
     try:
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unavailable) as away:
             PosixDrop("one", drop.root, sentinel=".slidekeeper").check_available()
     finally:
         os.seteuid(0)
+    assert (away.value.place, away.value.reason, away.value.detail) == ("drop:one", "unreachable", "EACCES")
 
 
 def test_a_drop_can_be_sent_to_a_worker(drop: PosixDrop) -> None:
@@ -205,6 +205,31 @@ def test_a_file_that_may_not_be_read_or_deleted_is_a_permanent_error(drop: Posix
     finally:
         os.seteuid(0)
     assert (unreadable.value.reason, undeletable.value.reason) == ("unreadable", "permission")
+
+
+@needs_root
+def test_a_file_in_a_folder_that_may_not_be_entered_is_unreadable_and_undeletable(drop: PosixDrop) -> None:
+    for folder in (drop.root, *drop.root.parents[:3]):
+        folder.chmod(0o755)
+    member = settled(drop)
+    (drop.root / "x").chmod(0o700)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(Permanent) as unseen:
+            drop.see(member.path)
+        with pytest.raises(Permanent) as undeletable:
+            drop.delete(member)
+    finally:
+        os.seteuid(0)
+    assert (unseen.value.reason, undeletable.value.reason) == ("unreadable", "permission")
+    assert (drop.root / "x/a.svs").exists()
+
+
+def test_a_folder_is_told_from_a_file_and_a_link(drop: PosixDrop) -> None:
+    (drop.root / "x/y").mkdir()
+    (drop.root / "link").symlink_to("x")
+    folders = [path for path in (b"x", b"x/y", b"x/a.svs", b"link", b"link/y", b"gone") if drop.is_folder(RelativePath(path))]
+    assert folders == [b"x", b"x/y"]
 
 
 def test_errors_name_no_file(drop: PosixDrop) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,18 @@ class Site:
         """Make every directory look as if it had not changed for an hour."""
         for folder, _, _ in os.walk(os.fsencode(self.root)):
             os.utime(folder, (LONG_AGO, LONG_AGO))
+
+
+@contextmanager
+def somebody_else(root: Path) -> Iterator[None]:
+    """Act as a user without rights, who may enter ``root``."""
+    for folder in (root, *root.parents[:3]):
+        folder.chmod(0o755)
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def paths(portions: Sequence[Portion]) -> list[bytes]:
@@ -140,10 +153,10 @@ async def test_a_whole_scan_leaves_ignored_directories_out(site: Site) -> None:
     assert site.found() == []
 
 
-@pytest.mark.xfail(strict=True, reason="TreeScan.look checks a file's own name only, and directories not at all")
-@pytest.mark.parametrize("hinted", [b".snapshot/a.svs", b".snapshot"])
+@pytest.mark.parametrize("hinted", [b".snapshot/a.svs", b".snapshot", b".snapshot/deep", b"x/.snapshot/a.svs"])
 async def test_a_look_leaves_ignored_directories_out_as_well(site: Site, hinted: bytes) -> None:
-    site.write(".snapshot/a.svs")
+    for name in (".snapshot/a.svs", ".snapshot/deep/b.svs", "x/.snapshot/a.svs"):
+        site.write(name)
     assert site.look(hinted) == []
 
 
@@ -164,12 +177,22 @@ async def test_a_hinted_link_to_a_folder_is_a_link(site: Site) -> None:
     assert site.look(b"link") == [b"link"]
 
 
-@pytest.mark.xfail(strict=True, reason="TreeScan._is_directory follows links in the middle of a path")
 async def test_a_look_does_not_go_through_a_link(site: Site, tmp_path: Path) -> None:
     (tmp_path / "outside/sub").mkdir(parents=True)
     (tmp_path / "outside/sub/b.svs").write_bytes(b"")
     (site.root / "link").symlink_to(tmp_path / "outside")
     assert site.look(b"link/sub") == []
+
+
+async def test_a_folder_replaced_by_a_link_while_scanning_is_not_followed(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/b.svs").write_bytes(b"")
+    site.write("x/a.svs")
+    scan = site.scan.everything()
+    next(scan)
+    shutil.rmtree(site.root / "x")
+    (site.root / "x").symlink_to(tmp_path / "outside")
+    assert paths(list(scan)) == []
 
 
 async def test_a_loop_of_links_ends(site: Site) -> None:
@@ -217,7 +240,6 @@ async def test_files_put_back_with_an_old_directory_time_are_found(site: Site) -
     assert site.found() == [b"x/b.svs"]
 
 
-@pytest.mark.xfail(strict=True, reason="a directory counts as listed before its sub-directories are known; they are then skipped for a day")
 async def test_a_scan_cut_short_by_a_crash_is_caught_up_by_the_next(site: Site) -> None:
     site.write("x/a.svs")
     site.age()
@@ -227,21 +249,34 @@ async def test_a_scan_cut_short_by_a_crash_is_caught_up_by_the_next(site: Site) 
 
 
 @needs_root
-@pytest.mark.xfail(strict=True, reason="a sub-directory that could not be listed stays unknown while its parent is not listed")
-async def test_a_folder_that_could_not_be_read_for_a_while_is_found_afterwards(site: Site, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [0o700, 0o744], ids=["not listed", "not entered"])
+async def test_a_folder_that_could_not_be_read_for_a_while_is_found_afterwards(site: Site, mode: int) -> None:
     site.write("x/closed/a.svs")
     site.age()
-    for folder in (site.root, tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    (site.root / "x/closed").chmod(0o700)
-    os.seteuid(65534)
-    try:
+    (site.root / "x/closed").chmod(mode)
+    with somebody_else(site.root):
         portions = list(site.scan.everything())
-    finally:
-        os.seteuid(0)
     for portion in portions:
         await site.known.listed("one", portion.listed)
     assert site.found() == [b"x/closed/a.svs"]
+
+
+@needs_root
+async def test_a_folder_that_may_not_be_entered_hides_no_other_file_that_is_hinted(site: Site) -> None:
+    site.write("closed/a.svs")
+    site.write("b.svs")
+    (site.root / "closed").chmod(0o700)
+    with somebody_else(site.root):
+        assert site.look(b"closed/a.svs", b"b.svs") == [b"b.svs"]
+
+
+async def test_a_look_at_a_folder_does_not_forget_that_those_below_were_listed(site: Site) -> None:
+    site.write("x/y/a.svs")
+    site.age()
+    await site.take_in()
+    for portion in site.scan.look([RelativePath(b"x")]):
+        await site.known.listed("one", [listing for listing in portion.listed if listing.directory != b"x/y" or listing.at == 0.0])
+    assert [portion.listed for portion in site.scan.everything()] == []
 
 
 async def test_a_large_directory_comes_in_portions_and_counts_as_listed_with_the_last(site: Site) -> None:

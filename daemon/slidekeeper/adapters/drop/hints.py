@@ -7,6 +7,7 @@ from it.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 from collections import deque
@@ -34,6 +35,13 @@ HINTING = [FileClosedEvent, FileMovedEvent, FileCreatedEvent, DirCreatedEvent, D
 DEBOUNCE_SECONDS = 0.03
 MANY = 5000
 """With more hints than this at once, one scan of the whole tree is cheaper."""
+
+
+LIMITS = frozenset({errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Errors of inotify_init(2) and inotify_add_watch(2) that tell of too few instances, watches, descriptors or memory."""
+
+MUTE = logging.NullHandler()
+"""Stays with watchdog's logger: without any handler, Python would print its warnings to standard error."""
 
 
 class NoHints:
@@ -80,16 +88,24 @@ class InotifyHints(FileSystemEventHandler):
         """Watch the root, anew if it was watched before."""
         self.stop()
         self._ear.listen()
+        try:
+            self._observer = self._listening()
+        except Exception as trouble:  # of any kind: the scan finds everything without hints, and must go on
+            self.degraded = _why_deaf(trouble)
+            return
+        self._watched_root = self._root_identity()
+        self.degraded = ""
+
+    def _listening(self) -> BaseObserver:
+        """A started observer; one that cannot start gives its inotify instance back, of which a user has few."""
         observer = Observer()
         try:
             observer.schedule(self, os.fsdecode(self._root), recursive=True, event_filter=HINTING)
             observer.start()
-        except OSError:
-            self.degraded = "watch-limit"
-            return
-        self._observer = observer
-        self._watched_root = self._root_identity()
-        self.degraded = ""
+        except BaseException:
+            observer.stop()
+            raise
+        return observer
 
     async def paths(self) -> AsyncIterator[frozenset[RelativePath] | None]:
         """What happened since the last time, coalesced over a few hundredths of a second."""
@@ -153,6 +169,13 @@ class InotifyHints(FileSystemEventHandler):
         return frozenset(RelativePath(path[len(prefix) :]) for path in found if path.startswith(prefix) and len(path) > len(prefix))
 
 
+def _why_deaf(trouble: Exception) -> str:
+    """``watch-limit`` for the kernel's limits, which are raised; ``unreachable`` for a root that is not there or not ours to read."""
+    if isinstance(trouble, OSError):
+        return "watch-limit" if trouble.errno in LIMITS else "unreachable"
+    return "watch-failed"
+
+
 class _OverflowEar(logging.Handler):
     """Hears from watchdog's logger that events were lost, and passes on nothing else."""
 
@@ -169,7 +192,7 @@ class _OverflowEar(logging.Handler):
     def stop(self) -> None:
         """Listen no longer; the logger stays mute."""
         self._logger.removeHandler(self)
-        self._logger.addHandler(logging.NullHandler())
+        self._logger.addHandler(MUTE)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Look at the constant part of the message only."""

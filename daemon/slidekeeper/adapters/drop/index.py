@@ -7,6 +7,7 @@ yet; such packs are told by ``announced`` and reported again at the next start.
 from __future__ import annotations
 
 import asyncio
+import errno
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -38,23 +39,58 @@ CREATE TABLE IF NOT EXISTS markers (
 """
 
 
+PASSING = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+    }
+)
+"""Results that tell of the disk or of others who use the file, not of damage."""
+
+PRIMARY_CODE = 0xFF
+"""Extended result codes carry their primary code in the low byte (SQLite, "Result and Error Codes")."""
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """A connection to the index; makes the file (mode 0600) and its tables where there are none.
 
     Raises:
         Refused: the file is damaged.
+        Unavailable: the disk is full, read-only or failing.
     """
-    path.touch(mode=0o600)
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+    try:
+        path.touch(mode=0o600)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+    except OSError as trouble:
+        raise _unavailable(errno.errorcode.get(trouble.errno or 0, "OSError")) from None
+    except sqlite3.Error as trouble:
+        raise _explained(trouble) from None
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.executescript(TABLES)
-    except sqlite3.DatabaseError as damage:
+    except sqlite3.Error as trouble:
         connection.close()
-        remedy = "Move identified/intake.sqlite away: known slides will be recognized as duplicates"
-        raise Refused("intake-index-damaged", f"SQLite says {damage.sqlite_errorname}", remedy) from None
+        raise _explained(trouble) from None
     return connection
+
+
+def _explained(trouble: sqlite3.Error) -> Unavailable | Refused:
+    """The error as operators see it; SQLite's own text is left out, for it may quote data."""
+    name = getattr(trouble, "sqlite_errorname", type(trouble).__name__)
+    if getattr(trouble, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & PRIMARY_CODE in PASSING:
+        return _unavailable(name)
+    remedy = "Move identified/intake.sqlite away: known slides will be recognized as duplicates"
+    return Refused("intake-index-damaged", f"SQLite says {name}", remedy)
+
+
+def _unavailable(name: str) -> Unavailable:
+    return Unavailable("state", "intake-index", name, "Free space on the state's disk")
 
 
 def split(path: RelativePath) -> tuple[bytes, bytes]:
@@ -171,7 +207,7 @@ class SqliteKnownFiles:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, action, *arguments)
         except sqlite3.OperationalError as trouble:
-            raise Unavailable("state", "intake-index", trouble.sqlite_errorname, "Free space on the state's disk") from None
+            raise _unavailable(trouble.sqlite_errorname) from None
 
 
 def _remembering(pack: PackFiles) -> list[tuple[str, Sequence[object]]]:

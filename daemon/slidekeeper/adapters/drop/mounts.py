@@ -5,6 +5,7 @@ Source: proc_pid_mountinfo(5).
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -15,13 +16,14 @@ REMOTE = re.compile(r"nfs4?|cifs|smb3?|smbfs|9p|afs|ceph|glusterfs|lustre|gpfs|b
 def file_system_type(mountinfo: str, path: str) -> str:
     """The type of the file system that ``path`` (absolute, resolved) lies on, from the text of ``/proc/self/mountinfo``.
 
-    Later mounts hide earlier ones on the same point, so the last of the longest matching points counts.
+    Later mounts hide earlier ones on the same point, so the last of the longest matching points counts. The kernel escapes blank, tab,
+    line feed and backslash only: all other whitespace, of which Python's own splitting knows more, is part of a name.
     """
     best, kind = "", ""
-    for line in mountinfo.splitlines():
+    for line in mountinfo.split("\n"):
         before, _, behind = line.partition(" - ")
-        fields, behind_fields = before.split(), behind.split()
-        if len(fields) < 5 or not behind_fields:  # noqa: PLR2004 - the fifth field is the mount point
+        fields, behind_fields = before.split(" "), behind.split(" ")
+        if len(fields) < 5 or not behind_fields[0]:  # noqa: PLR2004 - the fifth field is the mount point
             continue
         point = _unescaped(fields[4])
         inside = path == point or path.startswith(point.rstrip("/") + "/")
@@ -32,7 +34,7 @@ def file_system_type(mountinfo: str, path: str) -> str:
 
 def is_local(path: Path) -> bool:
     """Whether changes below ``path`` can be seen by inotify, as far as the file system's type tells."""
-    mountinfo = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
+    mountinfo = os.fsdecode(Path("/proc/self/mountinfo").read_bytes())  # read as text, a carriage return would become a new line
     return REMOTE.fullmatch(file_system_type(mountinfo, str(path.resolve()))) is None
 
 

@@ -54,13 +54,15 @@ class PosixDrop:
         place = f"drop:{self.name}"
         try:
             there = stat.S_ISDIR(self.root.stat().st_mode)
+            mounted = not self.mount or self.root.is_mount()
+            guarded = not self.sentinel or _exists(self.root / self.sentinel)
         except OSError as error:
             raise Unavailable(place, "unreachable", errno.errorcode.get(error.errno or 0, "OSError"), "Mount the drop folder") from None
         if not there:
             raise Unavailable(place, "no-folder", "the drop folder is no folder", "Check [drop] path")
-        if self.mount and not self.root.is_mount():
+        if not mounted:
             raise Unavailable(place, "not-mounted", "nothing is mounted on the drop folder", "Mount it")
-        if self.sentinel and not (self.root / self.sentinel).exists():
+        if not guarded:
             raise Unavailable(place, "no-sentinel", "the drop folder lacks its sentinel file", "Mount the right share, or restore the file")
 
     def open(self, member: Member) -> BinaryIO:
@@ -82,7 +84,7 @@ class PosixDrop:
         except OSError as error:
             if error.errno in GONE:
                 return None
-            raise Temporary("drop-error", errno.errorcode.get(error.errno or 0, "OSError")) from None
+            raise _foreign(error) from None
 
     def named(self, name: str) -> list[Sighting]:
         """The file of this name in the root, if there is one."""
@@ -118,29 +120,43 @@ class PosixDrop:
 
     def delete(self, member: Member) -> None:
         """Remove a member that is still the file that settled."""
-        if self.identify(member.path) != member.identity:
-            return
         try:
+            if self.identify(member.path) != member.identity:
+                return
             with self._folder_of(member.path) as (folder, name):
                 os.unlink(name, dir_fd=folder)
         except OSError as error:
-            raise Permanent(
-                "permission", errno.errorcode.get(error.errno or 0, "OSError"), "Give the service write access to the folder"
-            ) from None
+            raise _undeletable(errno.errorcode.get(error.errno or 0, "OSError")) from None
+        except Permanent as unreadable:
+            raise _undeletable(unreadable.detail) from None
+
+    def is_folder(self, path: RelativePath) -> bool:
+        """Whether a folder is there, reached without following symlinks."""
+        try:
+            with self._folder_of(path) as (folder, name):
+                return stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+        except OSError:
+            return False
+
+    @contextmanager
+    def folder(self, directory: bytes) -> Iterator[int]:
+        """A descriptor of a folder below the root, reached step by step without following symlinks; the root's name is empty."""
+        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for name in directory.split(b"/") if directory else ():
+                below = os.open(name, FOLDER_FLAGS, dir_fd=descriptor)
+                os.close(descriptor)
+                descriptor = below
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
     @contextmanager
     def _folder_of(self, path: RelativePath) -> Iterator[tuple[int, bytes]]:
-        """A descriptor of the folder that holds ``path``, reached step by step without following symlinks; and the last name."""
-        *folders, name = path.reveal().split(b"/")
-        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            for folder in folders:
-                below = os.open(folder, FOLDER_FLAGS, dir_fd=descriptor)
-                os.close(descriptor)
-                descriptor = below
+        """A descriptor of the folder that holds ``path``, and the last name."""
+        directory, _, name = path.reveal().rpartition(b"/")
+        with self.folder(directory) as descriptor:
             yield descriptor, name
-        finally:
-            os.close(descriptor)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -148,9 +164,27 @@ class PosixDrop:
         try:
             yield
         except OSError as error:
-            name = errno.errorcode.get(error.errno or 0, "OSError")
             if error.errno in GONE or error.errno == errno.ENXIO:
                 raise SourceChanged("source-changed", "the file is gone") from None
-            if error.errno in (errno.EACCES, errno.EPERM):
-                raise Permanent("unreadable", name, "Give the service read access to the file") from None
-            raise Temporary("drop-error", name) from None
+            raise _foreign(error) from None
+
+
+def _exists(path: Path) -> bool:
+    """Whether a file is there; what hinders the answer is raised, whatever version of Python asks."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def _foreign(error: OSError) -> Permanent | Temporary:
+    """What the file system says of a file that is there, without its text, which names the file."""
+    name = errno.errorcode.get(error.errno or 0, "OSError")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return Permanent("unreadable", name, "Give the service read access to the file")
+    return Temporary("drop-error", name)
+
+
+def _undeletable(name: str) -> Permanent:
+    return Permanent("permission", name, "Give the service write access to the folder")

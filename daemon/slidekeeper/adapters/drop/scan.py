@@ -2,6 +2,8 @@
 
 A directory whose modification time is the one it was listed with holds the same names, so only its sub-directories are visited;
 once a day every directory is listed all the same, so that a file rewritten in place is found even if its event was lost.
+A directory is noted together with its sub-directories, those not listed yet as never listed: what a crash or missing rights leave
+undone is thus visited by the next scan.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from pathlib import Path
 
 from slidekeeper.adapters.drop.index import connect, split
 from slidekeeper.adapters.drop.posix import PosixDrop, is_ignored, sighting_of
+from slidekeeper.errors import Permanent
 from slidekeeper.model.phi import FileIdentity, RelativePath
 from slidekeeper.ports.drop import Listing, Portion, Sighting
 
@@ -20,6 +23,9 @@ PORTION = 500
 """Files compared at once; bounds memory whatever the size of a directory."""
 
 DAY = 86400.0
+NEVER_LISTED = -1
+"""Modification time noted for a directory that is known by its name only."""
+
 CLOCK_GRAIN_NS = 2_000_000_000
 """A directory that changed this shortly before it was listed may have changed again within the same tick of its file system's clock."""
 
@@ -53,9 +59,10 @@ class TreeScan:
 
     def look(self, paths: Sequence[RelativePath]) -> Iterator[Portion]:
         """Reconcile single files, and directories with all below them."""
-        directories = [path.reveal() for path in paths if self._is_directory(path.reveal())]
-        files = [path for path in paths if path.reveal() not in directories and not self._ignored(split(path)[1])]
-        seen = [sighting for path in files if (sighting := self._drop.see(path)) is not None]
+        wanted = [path for path in paths if not any(self._ignored(name) for name in path.reveal().split(b"/"))]
+        directories = [path.reveal() for path in wanted if self._drop.is_folder(path)]
+        files = [path for path in wanted if path.reveal() not in directories]
+        seen = [sighting for path in files if (sighting := self._see(path)) is not None]
         if seen:
             yield Portion(self._unknown(seen), ())
         while directories:
@@ -81,23 +88,39 @@ class TreeScan:
     def _list(self, directory: bytes, mtime_ns: int, waiting: list[bytes]) -> Iterator[Portion]:
         """List one directory; its sub-directories are added to ``waiting``."""
         seen: list[Sighting] = []
+        below: list[bytes] = []
         listing = Listing(directory, mtime_ns, time.time())
         try:
-            with os.scandir(os.path.join(self._root, directory)) as entries:
+            with self._drop.folder(directory) as folder, os.scandir(folder) as entries:
                 for entry in entries:
-                    if self._ignored(entry.name):
+                    name = os.fsencode(entry.name)
+                    if self._ignored(name):
                         continue
-                    path = directory + b"/" + entry.name if directory else entry.name
+                    path = directory + b"/" + name if directory else name
                     if entry.is_dir(follow_symlinks=False):
-                        waiting.append(path)
+                        below.append(path)
                     else:
-                        seen += _lstat(path, entry)
+                        try:
+                            seen.append(sighting_of(path, entry.stat(follow_symlinks=False)))
+                        except FileNotFoundError:
+                            continue
+                        except OSError:
+                            listing = _never_listed(directory)
                     if len(seen) >= PORTION:
                         yield Portion(self._unknown(seen), ())
                         seen = []
         except OSError:
             return
-        yield Portion(self._unknown(seen), [listing])
+        finally:
+            waiting += below
+        yield Portion(self._unknown(seen), [listing, *self._yet_unknown(below)])
+
+    def _yet_unknown(self, directories: Sequence[bytes]) -> Iterator[Listing]:
+        """Those directories that the index lacks, as they are to be noted."""
+        query = "SELECT 1 FROM directories WHERE drop_name = ? AND directory = ?"
+        for directory in directories:
+            if self._index.execute(query, (self._drop.name, directory)).fetchone() is None:
+                yield _never_listed(directory)
 
     def _unknown(self, seen: Sequence[Sighting]) -> Sequence[Sighting]:
         """Those of the sightings that the index lacks or has with another identity; all in portions of one directory or single files."""
@@ -122,9 +145,12 @@ class TreeScan:
         rows = self._index.execute("SELECT directory, mtime_ns, listed FROM directories WHERE drop_name = ?", (self._drop.name,))
         return {row[0]: Listing(*row) for row in rows}
 
-    def _is_directory(self, path: bytes) -> bool:
-        full = os.path.join(self._root, path)
-        return os.path.isdir(full) and not os.path.islink(full)
+    def _see(self, path: RelativePath) -> Sighting | None:
+        """The file as it is now; one that may not be looked at hides none of the others, and is found once it may."""
+        try:
+            return self._drop.see(path)
+        except Permanent:
+            return None
 
     def _ignored(self, name: bytes) -> bool:
         return is_ignored(name, self._ignore)
@@ -139,8 +165,6 @@ def _children(directories: Mapping[bytes, Listing]) -> dict[bytes, list[bytes]]:
     return children
 
 
-def _lstat(path: bytes, entry: os.DirEntry[bytes]) -> list[Sighting]:
-    try:
-        return [sighting_of(path, entry.stat(follow_symlinks=False))]
-    except OSError:
-        return []  # gone between listing and looking
+def _never_listed(directory: bytes) -> Listing:
+    """A directory that the next scan lists, whatever its modification time."""
+    return Listing(directory, NEVER_LISTED, 0.0)

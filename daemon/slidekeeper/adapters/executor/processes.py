@@ -116,5 +116,5 @@ def _at_the_edge(job: Callable[[A], R], argument: A) -> R:
         raise
     except MemoryError:
         raise Temporary("worker-memory", "the slide needs more memory than a worker may use") from None
-    except Exception as fault:
+    except BaseException as fault:  # SystemExit too: pebble would raise it again in the daemon, and end its event loop
         raise Permanent("worker-error", type(fault).__name__) from None

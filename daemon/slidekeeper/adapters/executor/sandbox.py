@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing.forkserver
 import os
 import resource
 import signal
 from contextlib import suppress
+from typing import Any
 
 NICENESS = 5
 """Workers yield to the daemon, whose event loop must answer while they compute."""
@@ -27,11 +29,24 @@ def confine(memory_megabytes: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    _let_the_fork_server_end()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGIO, signal.SIG_IGN)
     with suppress(PermissionError):  # a service may be forbidden to change priorities
         os.nice(NICENESS)
     _silence()
+
+
+def _let_the_fork_server_end() -> None:
+    """Close the alive pipe, which the fork server hands to each of its children.
+
+    The server ends when the last writer of that pipe is gone, and our parent is the server, not the daemon: with a copy of ours open,
+    a daemon that is killed would leave server and workers alive, each waiting for the other. PR_SET_PDEATHSIG must be set before.
+    """
+    server: Any = multiprocessing.forkserver._forkserver
+    if server._forkserver_alive_fd is not None:
+        os.close(server._forkserver_alive_fd)
+        server._forkserver_alive_fd = None
 
 
 def _silence() -> None:
