@@ -261,7 +261,6 @@ class SlowDrop:
         return self._drop.see(path)
 
 
-@pytest.mark.xfail(strict=True, reason="looks are zipped with members that joined while the look was under way")
 async def test_a_member_that_joins_during_a_slow_look_does_not_end_the_tracking(bench: Bench) -> None:
     bench.write("a.svs")
     bench.tracker.track(bench.pack("a.svs"), gated=False)
@@ -275,7 +274,6 @@ async def test_a_member_that_joins_during_a_slow_look_does_not_end_the_tracking(
         assert (await bench.first("pack.settled")).files == 2
 
 
-@pytest.mark.xfail(strict=True, reason="an examination's result is applied to files that changed while it was under way")
 async def test_a_pack_that_changes_while_it_is_examined_is_examined_again(bench: Bench) -> None:
     examined: list[PackFiles] = []
 
