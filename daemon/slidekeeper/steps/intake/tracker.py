@@ -97,6 +97,11 @@ class Tracker:
         tracked.watch.note([Look(member.role, member.identity) for member in files.members], now)
         self._call_at(files.pack, now + self._settings[files.drop].settle_seconds)
 
+    def withdraw(self, files: PackFiles) -> None:
+        """A member that was added could not be remembered: the next scan finds it again."""
+        if files.pack in self._tracked:
+            self.update(files)
+
     def open_gate(self, batch: BatchId) -> None:
         """The notice for a batch was given: its packs may settle."""
         for pack, tracked in self._tracked.items():
@@ -169,7 +174,7 @@ class Tracker:
         """A quiet, plausible pack: does somebody write, is the image whole? Files that changed meanwhile are watched on."""
         async with self._examining:
             step = await self._examined(tracked, files)
-        if tracked.files is files:
+        if tracked.files is files or isinstance(step, Stuck):
             await (self._settled(tracked) if step is None else self._follow(tracked, step))
         tracked.busy = False
         if tracked.files is not files:
@@ -240,13 +245,18 @@ def _look(drop: Drop, packs: Sequence[PackFiles]) -> list[list[Look]]:
     """Look at all members of some packs; only a drop folder that is there before and behind can say that a file is gone."""
     drop.check_available()
     looks = [[_look_at_member(drop, member) for member in pack.members] for pack in packs]
-    if any(look.identity is None for seen in looks for look in seen):
+    if any(look.identity is None or look.unreadable for seen in looks for look in seen):
         drop.check_available()
     return looks
 
 
 def _look_at_member(drop: Drop, member: Member) -> Look:
-    seen = drop.see(member.path)
+    try:
+        seen = drop.see(member.path)
+    except Unavailable:
+        raise
+    except SlidekeeperError:
+        return Look(member.role, member.identity, unreadable=True)
     return Look(member.role, seen.identity, seen.links) if seen else Look(member.role, None)
 
 
