@@ -90,11 +90,17 @@ def _write_images(
             (PRIVATE, ASCII, f"private {patient.name}".encode()),
         ]
         if icc:
-            tags.append((34675, UNDEFINED, ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()))
+            tags.append((34675, UNDEFINED, _colour_profile()))
         writer.directory(tags)
         if level == 0:
             _write_thumbnail(writer, description, size)
     return tuple(sizes)
+
+
+def _colour_profile() -> bytes:
+    """Without the time of its making, so that the same seed gives the same content."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile[:24] + bytes(12) + profile[36:]
 
 
 def _write_tiles(writer: TiffWriter, tiles: int, seed: int, padding: int) -> tuple[Sequence[int], Sequence[int]]:

@@ -107,7 +107,6 @@ async def test_a_catalog_that_knows_more_than_the_journal_is_begun_anew(journal:
     assert len(await catalog.slides()) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="the step takes events for projected before they are, and never projects them again")
 async def test_what_a_full_disk_kept_out_of_the_catalog_is_projected_when_it_goes_on(
     journal: SqliteJournal, catalog: CountingCatalog
 ) -> None:

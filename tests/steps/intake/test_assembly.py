@@ -108,10 +108,14 @@ def test_what_is_no_regular_file_is_a_pack_of_its_own(settings: DropSettings) ->
     assert sorted(len(members) for members in found.values()) == [1, 2]
 
 
-@pytest.mark.xfail(strict=True, reason="a special file's key is its whole name, which may be another file's stem")
 def test_a_special_file_draws_no_regular_file_into_its_pack() -> None:
     found = grouped([seen(b"s/a.svs", "symlink"), seen(b"s/a.svs.txt")], BY_STEM)
     assert len(found) == 2
+
+
+def test_the_name_of_a_special_file_is_its_barcode() -> None:
+    ((key, members),) = grouped([seen(b"s/a.svs", "symlink")], BY_STEM).items()
+    assert barcode_of(key, members).reveal() == "a.svs"
 
 
 def test_markers_belong_to_no_pack() -> None:

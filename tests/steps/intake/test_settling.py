@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -88,6 +89,12 @@ def test_each_part_of_an_identity_counts(field: str) -> None:
 )
 def test_faults_are_named_worst_first(looks: Sequence[Look], valid: bool, fault: str) -> None:
     assert fault_of(looks, valid) == fault
+
+
+def test_what_cannot_be_looked_at_waits_and_is_never_held_or_gone() -> None:
+    unreadable = replace(IMAGE, unreadable=True)
+    *waiting, last = steps([(0.0, [IMAGE]), (QUIET, [unreadable]), (INCOMPLETE, [unreadable, TEXT])])
+    assert all(isinstance(step, Wait) for step in [*waiting, last])
 
 
 @pytest.mark.parametrize(

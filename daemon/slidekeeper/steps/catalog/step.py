@@ -34,8 +34,9 @@ class CatalogStep:
                 self._reached = await self._start()
             while self._reached < head:
                 page = await self._journal.events(self._reached, PAGE)
-                self._reached = page[-1].seq if page else head
-                await self._catalog.project(page, self._reached)
+                reached = page[-1].seq if page else head
+                await self._catalog.project(page, reached)
+                self._reached = reached
 
     async def _start(self) -> int:
         """The catalog's position; a catalog that knows more than the journal belongs to another one and is begun anew."""

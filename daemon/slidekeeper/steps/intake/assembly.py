@@ -14,6 +14,8 @@ from slidekeeper.settings.sections import DropSettings
 
 READY_MARKER = b"READY"
 THUMBNAIL_SUFFIX = re.compile(r"[ ._-]?(thumb|thumbnail|preview)$", re.IGNORECASE)
+NO_STEM = b"/"
+"""Behind the name of what is no regular file: no stem of a regular file ends so."""
 BARCODE_EXTENSIONS = frozenset({".txt", ".barcode"})
 
 
@@ -45,7 +47,7 @@ def key_of(member: Member, settings: DropSettings) -> PackKey:
     """Which pack a member belongs to: by its stem, or by its directory. What is no regular file is a pack of its own."""
     directory, _, name = member.path.reveal().rpartition(b"/")
     if member.role is Role.SPECIAL:
-        return PackKey(directory, name)
+        return PackKey(directory, name + NO_STEM)
     if settings.pack == "directory" and directory:
         return PackKey(directory, b"")
     stem = os.path.splitext(name)[0]
@@ -76,7 +78,7 @@ def packs_of(sightings: Sequence[Sighting], drop: str, settings: DropSettings) -
 def barcode_of(key: PackKey, members: Sequence[Member]) -> Barcode:
     """The stem of the image's file name, or of whatever is there until the image comes."""
     image = next((member for member in members if member.role is Role.IMAGE), None)
-    stem = os.path.splitext(_name(image.path))[0] if image else key.stem or os.path.basename(key.directory)
+    stem = os.path.splitext(_name(image.path))[0] if image else key.stem.removesuffix(NO_STEM) or os.path.basename(key.directory)
     return Barcode(stem.decode("utf-8", "surrogateescape"))
 
 

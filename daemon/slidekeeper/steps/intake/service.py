@@ -178,10 +178,13 @@ class Intake:
         """Members of a pack that has not settled: added, or seen again with another identity."""
         together = merged(unsettled.members, members)
         files = replace(unsettled, members=together, barcode=barcode_of(key, together))
+        self._tracker.update(files)
         if {member.path for member in together} != {member.path for member in unsettled.members}:
-            await self._known.remember([files])
-        if files.pack in self._tracker:
-            self._tracker.update(files)
+            try:
+                await self._known.remember([files])
+            except Unavailable:
+                self._tracker.withdraw(unsettled)
+                raise
 
     async def _supersede(self, watched: WatchedDrop, key: PackKey, held: PackFiles, members: Sequence[Member]) -> PackFiles | None:
         """Other files took the place of a held pack's: they are a pack of their own."""

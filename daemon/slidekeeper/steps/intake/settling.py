@@ -25,6 +25,8 @@ class Look:
     role: Role
     identity: FileIdentity | None
     links: int = 1
+    unreadable: bool = False
+    """It could not be looked at: ``identity`` is the one it had."""
 
 
 @dataclass(slots=True)
@@ -86,6 +88,8 @@ def next_step(watch: Watch, looks: Sequence[Look], barcode_is_valid: bool, setti
     """What to do after a look that :meth:`Watch.note` has taken into account."""
     if all(look.identity is None for look in looks):
         return Gone()
+    if any(look.unreadable for look in looks):
+        return wait_or_report(watch, "unreadable", settings, now, at_least=settings.settle_seconds)
     quiet = now - watch.quiet_since
     if quiet < settings.settle_seconds or watch.looks < 2:  # noqa: PLR2004 - two looks make a comparison
         return wait_or_report(watch, "keeps-changing", settings, now)

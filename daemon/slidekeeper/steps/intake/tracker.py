@@ -92,9 +92,15 @@ class Tracker:
         """Members were added or changed."""
         tracked = self._tracked[files.pack]
         now = self._clock.monotonic()
-        tracked.files = files
+        if files != tracked.files:
+            tracked.files = files
         tracked.watch.note([Look(member.role, member.identity) for member in files.members], now)
         self._call_at(files.pack, now + self._settings[files.drop].settle_seconds)
+
+    def withdraw(self, files: PackFiles) -> None:
+        """A member that was added could not be remembered: the next scan finds it again."""
+        if files.pack in self._tracked:
+            self.update(files)
 
     def open_gate(self, batch: BatchId) -> None:
         """The notice for a batch was given: its packs may settle."""
@@ -135,16 +141,20 @@ class Tracker:
                 continue
 
     async def _look_at(self, due: Sequence[Tracked], drop: Drop, group: asyncio.TaskGroup) -> None:
+        before = [tracked.files for tracked in due]
         try:
-            looks = await asyncio.to_thread(_look, drop, [tracked.files for tracked in due])
+            looks = await asyncio.to_thread(_look, drop, before)
         except SlidekeeperError as trouble:
             if isinstance(trouble, Unavailable):
                 await self._suspend(trouble)
             for tracked in due:
                 self._call_at(tracked.files.pack, self._clock.monotonic() + UNAVAILABLE_PAUSE_SECONDS)
             return
-        for tracked, seen in zip(due, looks, strict=True):
-            await self._consider(tracked, seen, group)
+        for tracked, files, seen in zip(due, before, looks, strict=True):
+            if tracked.files is files:
+                await self._consider(tracked, seen, group)
+            else:
+                self._call_at(files.pack, self._clock.monotonic())
 
     async def _consider(self, tracked: Tracked, looks: Sequence[Look], group: asyncio.TaskGroup) -> None:
         now = self._clock.monotonic()
@@ -154,25 +164,24 @@ class Tracker:
         step = next_step(tracked.watch, looks, is_valid_barcode(tracked.files.barcode, settings.barcode_pattern), settings, now)
         if isinstance(step, Examine) and not tracked.gated:
             tracked.busy = True
-            group.create_task(self._examine(tracked))
+            group.create_task(self._examine(tracked, tracked.files))
         elif isinstance(step, Examine):
             self._call_at(tracked.files.pack, now + settings.scan_seconds)
         else:
             await self._follow(tracked, step)
 
-    async def _examine(self, tracked: Tracked) -> None:
-        """A quiet, plausible pack: does somebody write, is the image whole?"""
+    async def _examine(self, tracked: Tracked, files: PackFiles) -> None:
+        """A quiet, plausible pack: does somebody write, is the image whole? Files that changed meanwhile are watched on."""
         async with self._examining:
-            step = await self._examined(tracked)
+            step = await self._examined(tracked, files)
+        if tracked.files is files or isinstance(step, Stuck):
+            await (self._settled(tracked) if step is None else self._follow(tracked, step))
         tracked.busy = False
-        if step is None:
-            await self._settled(tracked)
-        else:
-            await self._follow(tracked, step)
+        if tracked.files is not files:
+            self._call_at(files.pack, self._clock.monotonic())
 
-    async def _examined(self, tracked: Tracked) -> Step | None:
-        files, settings = tracked.files, self._settings[tracked.files.drop]
-        drop = self._drops[files.drop]
+    async def _examined(self, tracked: Tracked, files: PackFiles) -> Step | None:
+        settings, drop = self._settings[files.drop], self._drops[files.drop]
         if await asyncio.to_thread(lambda: any(drop.is_being_written(image.path) for image in files.images)):
             return after_writer(tracked.watch, settings, self._clock.monotonic())
         try:
@@ -189,9 +198,17 @@ class Tracker:
     async def _settled(self, tracked: Tracked) -> None:
         files = tracked.files
         waited = round(self._clock.monotonic() - tracked.watch.since, 3)
+        await self._finish(tracked, PackSettled(pack=files.pack, files=len(files.members), size=files.size, waited_seconds=waited))
+
+    async def _finish(self, tracked: Tracked, event: PackSettled | PackQuarantined) -> None:
+        """Follow a pack no longer, unless a member joins while the index is written: then it is watched on."""
+        files = tracked.files
         await self._known.remember([files])
-        self._drop(files)
-        await self._tell(PackSettled(pack=files.pack, files=len(files.members), size=files.size, waited_seconds=waited))
+        if tracked.files is files:
+            self._drop(files)
+            await self._tell(event)
+        else:
+            self._call_at(files.pack, self._clock.monotonic())
 
     async def _follow(self, tracked: Tracked, step: Step) -> None:
         files = tracked.files
@@ -202,9 +219,7 @@ class Tracker:
                 await self._tell(PackStuck(pack=files.pack, reason=reason))
                 self._call_at(files.pack, until)
             case Hold(reason):
-                await self._known.remember([files])
-                self._drop(files)
-                await self._tell(PackQuarantined(pack=files.pack, step="intake", reason=reason))
+                await self._finish(tracked, PackQuarantined(pack=files.pack, step="intake", reason=reason))
             case Gone():
                 self._drop(files)
                 await self._known.forget(files.pack)
@@ -230,13 +245,18 @@ def _look(drop: Drop, packs: Sequence[PackFiles]) -> list[list[Look]]:
     """Look at all members of some packs; only a drop folder that is there before and behind can say that a file is gone."""
     drop.check_available()
     looks = [[_look_at_member(drop, member) for member in pack.members] for pack in packs]
-    if any(look.identity is None for seen in looks for look in seen):
+    if any(look.identity is None or look.unreadable for seen in looks for look in seen):
         drop.check_available()
     return looks
 
 
 def _look_at_member(drop: Drop, member: Member) -> Look:
-    seen = drop.see(member.path)
+    try:
+        seen = drop.see(member.path)
+    except Unavailable:
+        raise
+    except SlidekeeperError:
+        return Look(member.role, member.identity, unreadable=True)
     return Look(member.role, seen.identity, seen.links) if seen else Look(member.role, None)
 
 
