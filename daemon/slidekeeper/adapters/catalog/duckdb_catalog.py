@@ -38,11 +38,19 @@ SLIDES = """
 
 
 class DuckdbCatalog:
-    """Implements :class:`slidekeeper.ports.catalog.Catalog`. All use of the connection happens in its one thread."""
+    """Implements :class:`slidekeeper.ports.catalog.Catalog`.
+
+    One thread writes. Questions and publications have a thread and a cursor each, so that neither waits for the other, and a
+    large catalog that is being published holds up no pack.
+    """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="catalog")
+        self._questions = connection.cursor()
+        self._publications = connection.cursor()
+        self._writing, self._asking, self._publishing = (
+            ThreadPoolExecutor(1, thread_name_prefix=f"catalog-{purpose}") for purpose in ("writer", "questions", "publications")
+        )
         self._structures = {table: _structure(connection, table) for table in dict.fromkeys(PUBLISHED.values())}
         self._changes: Counter[str] = Counter()
         """How often each table was changed since the catalog was opened."""
@@ -87,23 +95,24 @@ class DuckdbCatalog:
 
     async def position(self) -> int:
         """The ``seq`` of the newest event in the catalog."""
-        return await self._call(self._position)
+        return await self._call(self._writing, self._position)
 
     async def project(self, events: Sequence[Recorded], position: int) -> None:
         """Apply events behind the position, in one transaction."""
-        await self._call(self._project, events, position)
+        await self._call(self._writing, self._project, events, position)
 
     async def reset(self) -> None:
         """Empty every table and go back to position 0."""
-        await self._call(self._reset)
+        await self._call(self._writing, self._reset)
 
     async def slides(self, after: str = "", limit: int = 100, batch: str = "") -> Sequence[Mapping[str, Any]]:
         """Newest revision of each slide, by number."""
-        return await self._call(self._rows, SLIDES, {"after": after, "batch": batch, "limit": limit})
+        return await self._call(self._asking, self._rows, SLIDES, {"after": after, "batch": batch, "limit": limit})
 
     async def slide(self, number: str) -> Sequence[Mapping[str, Any]]:
         """All revisions of one slide, oldest first."""
-        return await self._call(self._rows, "SELECT * FROM stored_revisions WHERE number = $number ORDER BY revision", {"number": number})
+        query = "SELECT * FROM stored_revisions WHERE number = $number ORDER BY revision"
+        return await self._call(self._asking, self._rows, query, {"number": number})
 
     async def publish(self, folder: Path) -> None:
         """Write every view whose table changed since it was last written here as Parquet, each replaced atomically.
@@ -112,12 +121,17 @@ class DuckdbCatalog:
         DuckDB opens a Parquet file more than once for one query, so a query may fail while the file is replaced, and has to be
         asked again (or asked of a copy). The files of two views may stand a moment apart.
         """
-        await self._call(self._publish, folder)
+        await self._call(self._publishing, self._publish, folder)
 
     async def close(self) -> None:
         """Close the file."""
-        await self._call(self._connection.close)
-        self._thread.shutdown()
+        for thread, connection in (
+            (self._publishing, self._publications),
+            (self._asking, self._questions),
+            (self._writing, self._connection),
+        ):
+            await self._call(thread, connection.close)
+            thread.shutdown()
 
     def _position(self) -> int:
         row = self._connection.execute("SELECT seq FROM position").fetchone()
@@ -146,7 +160,7 @@ class DuckdbCatalog:
         self._changes.update(list(self._structures))
 
     def _rows(self, query: str, parameters: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-        cursor = self._connection.execute(query, parameters)
+        cursor = self._questions.execute(query, parameters)
         names = [column[0] for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
@@ -154,22 +168,23 @@ class DuckdbCatalog:
         folder.mkdir(parents=True, exist_ok=True)
         for view, table in PUBLISHED.items():
             target = folder / f"{view}.parquet"
-            if self._published.get(target) != self._changes[table] or not target.exists():
+            change = self._changes[table]  # before the snapshot is taken: what comes meanwhile is published next time
+            if self._published.get(target) != change or not target.exists():
                 self._write(view, target)
-                self._published[target] = self._changes[table]
+                self._published[target] = change
 
     def _write(self, view: str, target: Path) -> None:
         aside = target.with_name(f".{target.name}.part")
         options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP}"
-        self._connection.execute(f"COPY (FROM {view}) TO '{_quoted(aside)}' ({options})")
+        self._publications.execute(f"COPY (FROM {view}) TO '{_quoted(aside)}' ({options})")
         with aside.open("rb") as written:
             os.fsync(written.fileno())
         aside.replace(target)
 
-    async def _call(self, action: Callable[..., T], *arguments: Any) -> T:
+    async def _call(self, thread: ThreadPoolExecutor, action: Callable[..., T], *arguments: Any) -> T:
         try:
             with sorted_troubles():
-                return await asyncio.get_running_loop().run_in_executor(self._thread, action, *arguments)
+                return await asyncio.get_running_loop().run_in_executor(thread, action, *arguments)
         except duckdb.IOException as trouble:
             raise Unavailable("state", "catalog", type(trouble).__name__, REMEDIES["catalog"]) from None
 

@@ -14,6 +14,9 @@ from slidekeeper.steps.catalog.step import CatalogStep
 
 log = structlog.get_logger(__name__)
 
+REST_SHARE = 20
+"""A publication is followed by a rest of so many times its length: a large catalog is published less often, at a bounded cost."""
+
 
 class Publisher:
     """Watches the catalog's position and publishes when it moved."""
@@ -30,11 +33,13 @@ class Publisher:
     async def run(self) -> None:
         """Publish for ever, at most every so many seconds."""
         while True:
+            started = asyncio.get_running_loop().time()
             try:
                 await self.publish_now()
             except Unavailable as trouble:
                 log.warning("catalog not published", reason=trouble.reason, detail=trouble.detail)
-            await asyncio.sleep(self._seconds)
+            took = asyncio.get_running_loop().time() - started
+            await asyncio.sleep(max(self._seconds, REST_SHARE * took))
 
     async def publish_now(self) -> None:
         """Bring the catalog up to the journal and publish it, unless that is what was published last."""

@@ -12,6 +12,9 @@ from slidekeeper.ports.journal import Journal
 PAGE = 500
 """Events in one transaction of the catalog."""
 
+GATHER_SECONDS = 0.1
+"""Shortest time between two projections; a transaction costs the catalog as much as fifty rows do."""
+
 
 class CatalogStep:
     """Projects the journal into the catalog; one projection at a time serves everyone who waits."""
@@ -21,6 +24,7 @@ class CatalogStep:
         self._journal = journal
         self._projecting = asyncio.Lock()
         self._reached = -1
+        self._last = float("-inf")
 
     async def run(self, command: CatalogSlide) -> SlideCatalogued:
         """The slide was stored before this command was given, so the journal's present head covers it."""
@@ -32,11 +36,19 @@ class CatalogStep:
         async with self._projecting:
             if self._reached < 0:
                 self._reached = await self._start()
+            if self._reached < head:
+                await self._gather()
+                head = max(head, await self._journal.head())
             while self._reached < head:
                 page = await self._journal.events(self._reached, PAGE)
                 reached = page[-1].seq if page else head
                 await self._catalog.project(page, reached)
                 self._reached = reached
+            self._last = asyncio.get_running_loop().time()
+
+    async def _gather(self) -> None:
+        """Let a moment pass since the last projection: under load many packs then share the next one."""
+        await asyncio.sleep(self._last + GATHER_SECONDS - asyncio.get_running_loop().time())
 
     async def _start(self) -> int:
         """The catalog's position; a catalog that knows more than the journal belongs to another one and is begun anew."""
