@@ -155,16 +155,48 @@ def test_an_empty_mount_point_is_never_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.xfail(strict=True, reason="PosixBucket.put does not call _check_usable: it writes below an empty mount point")
 def test_a_small_object_is_never_put_below_an_empty_mount_point(tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
         put_slide(PosixBucket(tmp_path, mount=True))
 
 
-@pytest.mark.xfail(strict=True, reason="PosixBucket.has, has_aside, asides and discard take an unmounted bucket for an empty one")
-def test_an_unmounted_bucket_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable):
-        PosixBucket(tmp_path, mount=True).has(KEY)
+QUESTIONS: dict[str, Callable[[PosixBucket], object]] = {
+    "has": lambda bucket: bucket.has(KEY),
+    "has_aside": lambda bucket: bucket.has_aside("pack"),
+    "asides": lambda bucket: bucket.asides(),
+    "discard": lambda bucket: bucket.discard("pack"),
+    "read": lambda bucket: bucket.read(f"{KEY}/slide.json"),
+    "digest": lambda bucket: bucket.digest(f"{KEY}/slide.json"),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_an_unmounted_bucket_is_not_taken_for_an_empty_one(tmp_path: Path, question: str) -> None:
+    with pytest.raises(Unavailable) as away:
+        QUESTIONS[question](PosixBucket(tmp_path, mount=True))
+    assert away.value.reason == "not-mounted"
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_missing_bucket_is_not_taken_for_an_empty_one(tmp_path: Path, question: str) -> None:
+    with pytest.raises(Unavailable) as away:
+        QUESTIONS[question](PosixBucket(tmp_path / "never-made"))
+    assert away.value.reason == "missing"
+
+
+@needs_root
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_bucket_that_may_not_be_looked_into_is_not_taken_for_an_empty_one(tmp_path: Path, question: str) -> None:
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    bucket = PosixBucket(tmp_path / "bucket")
+    bucket.root.mkdir()
+    put_slide(bucket)
+    bucket.publish("pack", KEY)
+    bucket.root.chmod(0o700)
+    with somebody_else(), pytest.raises(Unavailable) as refused:
+        QUESTIONS[question](bucket)
+    assert refused.value.reason == "permission"
 
 
 def test_a_bucket_below_its_reserve_counts_as_full(tmp_path: Path) -> None:
@@ -229,7 +261,6 @@ def test_a_bucket_without_rights_is_unavailable(tmp_path: Path) -> None:
 
 
 @needs_root
-@pytest.mark.xfail(strict=True, raises=PermissionError, reason="_check_usable asks is_dir() and is_mount() outside _bucket_errors()")
 def test_a_bucket_that_cannot_even_be_looked_at_is_unavailable(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     (closed / "bucket").mkdir(parents=True)
@@ -259,12 +290,40 @@ class _BrokenDrop(io.RawIOBase):
         raise OSError(errno.EIO, "Input/output error", "/drop/Doe^Jane.svs")
 
 
-@pytest.mark.xfail(strict=True, reason="_bucket_errors() in splice also sorts errors of reading the source, and blames the bucket")
 def test_a_drop_folder_that_fails_under_a_read_is_not_the_buckets_trouble(tmp_path: Path) -> None:
     plan = SplicePlan((Keep(0, 10, Content.CODED, "pixels"),))
-    with pytest.raises((SlidekeeperError, OSError)) as trouble:
+    with pytest.raises(Temporary) as trouble:
         PosixBucket(tmp_path).splice("pack", "slide.svs", cast("BinaryIO", _BrokenDrop()), plan, lambda span, content: None)
-    assert not isinstance(trouble.value, Unavailable) or trouble.value.place != "bucket"
+    assert trouble.value.args == ("drop-error", "EIO", "")
+    assert trouble.value.__suppress_context__
+
+
+def _failing_with(number: int) -> Callable[..., int]:
+    """A system call that always fails."""
+
+    def fail(*_: object) -> int:
+        raise OSError(number, os.strerror(number), "/drop/Doe^Jane.svs")
+
+    return fail
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EXDEV], ids=["copied within a file system", "copied between two"])
+def test_a_drop_folder_that_fails_under_the_kernels_copy_is_not_the_buckets_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(os, "copy_file_range", _failing_with(number))
+    monkeypatch.setattr(os, "sendfile", _failing_with(errno.EIO))
+    monkeypatch.setattr(os, "pread", _failing_with(errno.EIO))
+    original = tmp_path / "original"
+    original.write_bytes(bytes(10 * MIB))
+    plan = SplicePlan((Keep(0, 10 * MIB, Content.CODED, "pixels"),))
+    with original.open("rb", buffering=0) as source, pytest.raises(Temporary) as trouble:
+        PosixBucket(tmp_path).splice("pack", "slide.svs", source, plan, lambda span, content: None)  # type: ignore[arg-type]
+    assert trouble.value.args == ("drop-error", "EIO", "")
+
+
+def test_a_small_object_goes_into_the_reserve(tmp_path: Path) -> None:
+    put_slide(PosixBucket(tmp_path, reserve_bytes=2**62))
 
 
 def test_a_source_that_shrinks_under_the_splice_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,8 @@ from threading import Event
 import numpy as np
 from blake3 import blake3
 
-from slidekeeper.adapters.bucket.pieces import Patch, PieceCursor, Span
-from slidekeeper.errors import SourceChanged, Temporary
+from slidekeeper.adapters.bucket.pieces import Patch, PieceCursor, Span, unreadable
+from slidekeeper.errors import SourceChanged
 from slidekeeper.model.splice import SplicePlan
 from slidekeeper.ports.bucket import Inspect, Written
 
@@ -87,7 +87,7 @@ class _Copier:
         try:
             return os.pread(self._source, length, offset)
         except OSError as trouble:
-            raise _unreadable(trouble) from None
+            raise unreadable(trouble) from None
 
     def flush(self) -> None:
         """Bring what was written to the disk."""
@@ -213,7 +213,3 @@ def _write_fully(target: int, data: bytes, offset: int) -> None:
     done = 0
     while done < len(data):
         done += os.pwrite(target, data[done:], offset + done)
-
-
-def _unreadable(trouble: OSError) -> Temporary:
-    return Temporary("drop-error", errno.errorcode.get(trouble.errno or 0, "OSError"))

@@ -74,7 +74,8 @@ class PosixBucket:
         return written
 
     def put(self, aside: str, name: str, data: bytes) -> None:
-        """Write a small object aside, durably."""
+        """Write a small object aside, durably; into the reserve too, for it belongs to a slide that is already written."""
+        self._check_there()
         with _bucket_errors():
             folder = self._make_aside(aside)
             target = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
@@ -90,17 +91,19 @@ class PosixBucket:
 
     def has_aside(self, aside: str) -> bool:
         """Whether something lies aside under this name."""
-        return (self.root / ASIDE / aside).is_dir()
+        self._check_there()
+        with _bucket_errors():
+            return _is_folder(self.root / ASIDE / aside)
 
     def publish(self, aside: str, key: str) -> None:
         """Make all that lies aside visible as the folder ``key``; a no-op where that was done before."""
         self._check_usable()
         origin, target = self.root / ASIDE / aside, self.root / key
         with _bucket_errors():
-            if not origin.is_dir() and target.is_dir():
+            if not _is_folder(origin) and _is_folder(target):
                 _sync_folder(target.parent)
                 return
-            if target.exists():
+            if _exists(target):
                 raise Permanent(
                     "key-taken",
                     "the bucket holds another object under this slide's key",
@@ -113,24 +116,28 @@ class PosixBucket:
 
     def discard(self, aside: str) -> None:
         """Remove what lies aside, if anything."""
+        self._check_there()
         with _bucket_errors():
             folder = self.root / ASIDE / aside
-            if folder.is_dir():
+            if _is_folder(folder):
                 shutil.rmtree(folder)
 
     def asides(self) -> Set[str]:
         """Names of everything that lies aside."""
+        self._check_there()
         with _bucket_errors():
             folder = self.root / ASIDE
-            return {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+            return {entry.name for entry in os.scandir(folder)} if _is_folder(folder) else set()
 
     def read(self, key: str) -> bytes:
         """The bytes of a small published object."""
+        self._check_there()
         with _bucket_errors(absence_is_an_answer=True):
             return (self.root / key).read_bytes()
 
     def digest(self, key: str) -> str:
         """The digest of a published object's bytes as they are now."""
+        self._check_there()
         with _bucket_errors(absence_is_an_answer=True), (self.root / key).open("rb") as stream:
             digest = blake3()
             buffer = memoryview(bytearray(DIGEST_BUFFER_BYTES))
@@ -140,7 +147,9 @@ class PosixBucket:
 
     def has(self, key: str) -> bool:
         """Whether a published object or folder exists."""
-        return (self.root / key).exists()
+        self._check_there()
+        with _bucket_errors():
+            return _exists(self.root / key)
 
     def probe(self) -> None:
         """Prove that the bucket can be written."""
@@ -158,16 +167,23 @@ class PosixBucket:
 
     def _check_usable(self) -> None:
         """Refuse an empty mount point and a disk that is nearly full."""
-        if not self.root.is_dir():
-            raise Unavailable("bucket", "missing", "the bucket's folder is not there", "Mount or create it; work goes on by itself")
-        if self.mount and not self.root.is_mount():
-            raise Unavailable("bucket", "not-mounted", "nothing is mounted on the bucket's folder", "Mount it; work goes on by itself")
+        self._check_there()
         with _bucket_errors():
             free = shutil.disk_usage(self.root).free
         if free < self.reserve_bytes:
             raise Unavailable(
                 "bucket", "disk-full", f"{free} bytes are free, {self.reserve_bytes} are reserved", "Free space; work goes on by itself"
             )
+
+    def _check_there(self) -> None:
+        """Refuse a missing folder and an empty mount point: what is not mounted must not be written, nor say that it holds nothing."""
+        with _bucket_errors():
+            there = _is_folder(self.root)
+            mounted = not self.mount or self.root.is_mount()
+        if not there:
+            raise Unavailable("bucket", "missing", "the bucket's folder is not there", "Mount or create it; work goes on by itself")
+        if not mounted:
+            raise Unavailable("bucket", "not-mounted", "nothing is mounted on the bucket's folder", "Mount it; work goes on by itself")
 
     def _make_aside(self, aside: str) -> Path:
         folder = self.root / ASIDE / aside
@@ -176,7 +192,7 @@ class PosixBucket:
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder and those above it, each durably entered into its parent."""
-        if folder.is_dir():
+        if _is_folder(folder):
             return
         self._make_folder(folder.parent)
         try:
@@ -184,6 +200,19 @@ class PosixBucket:
         except FileExistsError:
             return
         _sync_folder(folder.parent)
+
+
+def _exists(path: Path) -> bool:
+    """Whether something is there; what hinders the answer is raised: newer versions of Python take any error for a no."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def _is_folder(path: Path) -> bool:
+    return _exists(path) and path.is_dir()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from blake3 import blake3
 
 from slidekeeper.adapters.bucket.large import splice_large
-from slidekeeper.adapters.bucket.pieces import PieceCursor, Span, keeps_layout, last_kept
+from slidekeeper.adapters.bucket.pieces import PieceCursor, Span, keeps_layout, last_kept, unreadable
 from slidekeeper.errors import SourceChanged
 from slidekeeper.model.splice import Content, Keep, Literal, Piece, SplicePlan
 from slidekeeper.ports.bucket import Inspect, Written
@@ -50,7 +50,7 @@ class _Splice:
 
     def run(self) -> Written:
         """Splice and digest."""
-        self._source.seek(0)
+        _seek(self._source, 0)
         if keeps_layout(self._plan):
             self._splice_in_place()
             self._digest_rest()
@@ -84,7 +84,7 @@ class _Splice:
     def _bytes_of(self, piece: Piece) -> Iterator[memoryview]:
         buffer = memoryview(bytearray(min(BUFFER_BYTES, piece.length)))
         if isinstance(piece, Keep):
-            self._source.seek(piece.offset)
+            _seek(self._source, piece.offset)
         for done in range(0, piece.length, BUFFER_BYTES):
             data = buffer[: min(BUFFER_BYTES, piece.length - done)]
             if isinstance(piece, Keep):
@@ -122,8 +122,22 @@ def _read_fully(source: BinaryIO, buffer: memoryview) -> int:
     """Fill ``buffer`` as far as the source goes."""
     done = 0
     while done < len(buffer):
-        got = source.readinto(buffer[done:])  # type: ignore[attr-defined]
+        got = _read_some(source, buffer[done:])
         if not got:
             break
         done += got
     return done
+
+
+def _read_some(source: BinaryIO, buffer: memoryview) -> int:
+    try:
+        return source.readinto(buffer) or 0  # type: ignore[attr-defined]
+    except OSError as trouble:
+        raise unreadable(trouble) from None
+
+
+def _seek(source: BinaryIO, offset: int) -> None:
+    try:
+        source.seek(offset)
+    except OSError as trouble:
+        raise unreadable(trouble) from None

@@ -8,7 +8,7 @@ it would be 22. So patterns of fewer than 7 bytes are searched only where a pers
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
@@ -23,25 +23,51 @@ SHORTEST_TEXT = 4
 SHORTEST_IN_PIXELS = 7
 """Bytes."""
 
+SLICE_BYTES = 1000
+"""Longer spellings are searched in slices: hyperscan takes expressions of up to 16,000 characters, and each byte needs four."""
+
+FEWEST_VALUES = 3
+"""A slice of fewer distinct bytes is padding, which zeroed ranges and empty tiles are full of, and identifies nobody."""
+
 TEXT_FLAGS = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_SINGLEMATCH
 WINDOW_FLAGS = hyperscan.HS_FLAG_SINGLEMATCH
 
 
 def spellings(text: bytes) -> set[bytes]:
-    """``text`` (UTF-8) in every encoding in which it may have survived.
+    """``text`` (UTF-8) in every encoding and case in which it may have survived.
 
     UTF-8, Latin-1, UTF-16 of both byte orders, escaped for XML, and Base64 at its three alignments, of which only the inner
-    part is searched because the ends depend on the neighbours.
+    part is searched because the ends depend on the neighbours. Hyperscan folds the case of ASCII letters; upper and lower case of
+    others are spellings of their own.
     """
     characters = text.decode(errors="replace")
     if len(characters) < SHORTEST_TEXT:
         return set()
+    found = _encodings(text, characters)
+    for cased in (characters.upper(), characters.lower()):
+        if cased.encode().lower() != text.lower():  # of bytes, lower() folds ASCII only, as hyperscan does
+            found |= _encodings(cased.encode(), cased)
+    return {spelling for spelling in found if len(spelling) >= SHORTEST_TEXT}
+
+
+def _encodings(text: bytes, characters: str) -> set[bytes]:
     found = {text, characters.encode("latin-1", "replace"), characters.encode("utf-16-le"), characters.encode("utf-16-be")}
     found.add(escape(characters, {'"': "&quot;", "'": "&apos;"}).encode())
     for shift in range(3):
         coded = b64encode(bytes(shift) + text)
         found.add(coded[4 if shift else 0 : len(coded) // 4 * 4 - 4])
-    return {spelling for spelling in found if len(spelling) >= SHORTEST_TEXT}
+    return found
+
+
+def slices(spelling: bytes) -> Iterator[bytes]:
+    """What is searched for a spelling: itself, or slices that cover all of a long one, each of which counts when it is found."""
+    if len(spelling) <= SLICE_BYTES:
+        yield spelling
+        return
+    for start in (*range(0, len(spelling) - SLICE_BYTES, SLICE_BYTES), len(spelling) - SLICE_BYTES):
+        part = spelling[start : start + SLICE_BYTES]
+        if len(set(part)) >= FEWEST_VALUES:
+            yield part
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +76,7 @@ class HyperscanFactory:
 
     def __call__(self, texts: Sequence[Concealed[bytes]], windows: Sequence[Concealed[bytes]]) -> HyperscanSearch:
         """Compile the patterns; about 3 ms."""
-        patterns = {spelling: TEXT_FLAGS for text in texts for spelling in spellings(text.reveal())}
+        patterns = {part: TEXT_FLAGS for text in texts for spelling in spellings(text.reveal()) for part in slices(spelling)}
         patterns |= {window.reveal(): WINDOW_FLAGS for window in windows}
         return HyperscanSearch(patterns)
 
