@@ -14,7 +14,7 @@ import pytest
 
 from slidekeeper.api.app import create_app
 from slidekeeper.api.server import bind_socket
-from slidekeeper.errors import Refused
+from slidekeeper.errors import Refused, Unavailable
 
 SLIDE = {"number": "123456789012", "revision": 1}
 EVENTS = [{"sequence": "7", "type": "slidekeeper.slide.stored"}, {"sequence": "8", "type": "slidekeeper.slide.catalogued"}]
@@ -60,6 +60,8 @@ class FakeDesk:
         raise Refused("not-in-quarantine", "it is done", "List them")
 
     async def batch_ready(self, folder: str, by: str) -> Mapping[str, Any]:
+        if folder == "/away":
+            raise Unavailable("drop:scanner", "unreachable", "ENOENT", "Mount the drop folder")
         self.orders.append(("ready", folder, by))
         return {"batch": "b"}
 
@@ -113,6 +115,13 @@ async def test_a_refusal_says_what_and_what_to_do(client: httpx.AsyncClient, met
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["remedy"]
+
+
+async def test_what_cannot_be_done_now_is_told_in_the_same_form(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/batches/ready", json={"by": "ada", "folder": "/away"})
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.json()["title"], answer.json()["remedy"]) == ("unreachable", "Mount the drop folder")
 
 
 @pytest.mark.parametrize("params", [{"limit": 0}, {"limit": 10**9}, {"after": "x" * 65}])

@@ -18,6 +18,7 @@ from slidekeeper.adapters.catalog.duckdb_catalog import DuckdbCatalog
 from slidekeeper.adapters.clock import SystemClock
 from slidekeeper.adapters.drop.index import SqliteKnownFiles
 from slidekeeper.adapters.journal.sqlite import SqliteJournal
+from slidekeeper.cli import door as module
 from slidekeeper.cli.app import app
 from slidekeeper.messages.events import PackArrived, PackQuarantined
 from slidekeeper.model.identity import BatchId, PackId
@@ -252,19 +253,36 @@ def test_a_pack_id_with_brackets_is_simply_unknown(site: Command) -> None:
     assert site("quarantine", "show", "[/x]").exit_code == NOT_FOUND
 
 
-@pytest.mark.xfail(strict=True, reason="folders of findings are taken for rich markup")
 def test_a_folder_with_brackets_in_its_name_is_told_whole(tmp_path: Path) -> None:
     assert f"created {tmp_path}/[old]/drop" in call("init", str(tmp_path / "[old]")).output
 
 
-@pytest.mark.xfail(strict=True, reason="only a refused connection is expected, not one that ends in the middle")
-def test_a_daemon_that_dies_while_it_is_asked_is_no_fault_of_the_command(site: Command, tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", [["status"], ["quarantine", "retry", HELD], ["batch", "ready", "."]], ids=" ".join)
+def test_a_daemon_that_dies_while_it_is_asked_is_no_fault_of_the_command(site: Command, tmp_path: Path, arguments: list[str]) -> None:
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(str(tmp_path / "site" / "state" / "slidekeeper.sock"))
         door.listen()
         door.settimeout(5)
-        answer = hang_up_on(door, lambda: site("status"))
-    assert not answer.exception or isinstance(answer.exception, SystemExit)
+        answer = hang_up_on(door, lambda: site(*arguments))
+    assert (answer.exit_code, answer.stdout) == (FAILED, "")
+    assert answer.stderr.startswith("daemon-silent")
+
+
+def test_a_daemon_that_does_not_answer_in_time_is_told(site: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TIMEOUT_SECONDS", 0.1)
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(tmp_path / "site" / "state" / "slidekeeper.sock"))
+        door.listen()
+        answer = site("status")
+    assert answer.exit_code == FAILED
+    assert "did not answer in time" in answer.stderr
+
+
+def test_a_socket_left_behind_by_a_dead_daemon_is_no_daemon(site: Command, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(tmp_path / "site" / "state" / "slidekeeper.sock"))
+    assert site("status").exit_code == OK
+    assert site("quarantine", "retry", HELD).exit_code == NOT_RUNNING
 
 
 def hang_up_on(door: socket.socket, command: Callable[[], Result]) -> Any:

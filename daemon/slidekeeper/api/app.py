@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from slidekeeper import __version__
-from slidekeeper.errors import Refused
+from slidekeeper.errors import Refused, SlidekeeperError
 from slidekeeper.ports.desk import Answer, Desk
 
 PROBLEM = "application/problem+json"
@@ -37,7 +37,7 @@ class BatchReady(Order):
 def create_app(desk: Desk) -> FastAPI:
     """The API in front of ``desk``."""
     app = FastAPI(title="Slidekeeper", version=__version__, docs_url=None, redoc_url=None)
-    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(SlidekeeperError, _refused)
     _add_questions(app, desk)
     _add_orders(app, desk)
     return app
@@ -103,8 +103,9 @@ async def _server_sent(desk: Desk, after: int) -> AsyncIterator[str]:
 
 
 async def _refused(_request: Request, refused: Exception) -> JSONResponse:
-    if not isinstance(refused, Refused):
+    """The answer to what cannot be done: at all (404, 409), or not now (503)."""
+    if not isinstance(refused, SlidekeeperError):
         raise refused
-    status = 404 if refused.reason in UNKNOWN else 409
+    status = (404 if refused.reason in UNKNOWN else 409) if isinstance(refused, Refused) else 503
     problem = {"title": refused.reason, "status": status, "detail": refused.detail, "remedy": refused.remedy}
     return JSONResponse(problem, status, media_type=PROBLEM)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from slidekeeper.cli.context import plain_errors
 from slidekeeper.cli.door import Door
@@ -24,4 +25,4 @@ def ready(ctx: typer.Context, folder: Annotated[Path, typer.Argument(help="A dro
     """Give notice that a folder's scans are complete; the batch completes when its last pack comes to rest."""
     with plain_errors():
         answer = Door(ctx.obj.settings()).order("/batches/ready", folder=str(folder.absolute()))
-        Console().print(f"batch {answer['batch']} is {answer['state']}")
+        Console(highlight=False).print(Text(f"batch {answer['batch']} is {answer['state']}"))

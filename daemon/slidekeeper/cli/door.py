@@ -34,6 +34,8 @@ class Door:
             response = self._http.get(path, params={key: value for key, value in params.items() if value not in ("", None)})
         except httpx.ConnectError:
             return asyncio.run(self._ask_offline(offline))
+        except httpx.TransportError as silent:
+            raise _silent(silent, "Ask again; if it stays so, see its log: `journalctl -u slidekeeper`") from None
         answer: T = _checked(response)
         return answer
 
@@ -41,26 +43,31 @@ class Door:
         """Give an order to the daemon.
 
         Raises:
-            Refused: the daemon does not run, or refuses.
+            Refused: the daemon does not run, refuses, or does not answer.
         """
         try:
             response = self._http.post(path, json={"by": getpass.getuser(), **body})
         except httpx.ConnectError:
             raise _not_running() from None
+        except httpx.TransportError as silent:
+            raise _silent(silent, "It may have been carried out all the same: see `slidekeeper events` before you repeat it") from None
         answer: Mapping[str, Any] = _checked(response)
         return answer
 
     def follow(self, after: int) -> Iterator[Mapping[str, Any]]:
         """Events behind ``after`` as they happen, until the daemon stops."""
+        answered = False
         try:
             with self._http.stream("GET", "/events/stream", params={"after": after}, timeout=None) as response:
+                answered = True
                 for line in response.iter_lines():
                     if line.startswith("data: "):
                         yield json.loads(line.removeprefix("data: "))
         except httpx.ConnectError:
             raise _not_running() from None
-        except httpx.RemoteProtocolError:
-            return
+        except httpx.TransportError as silent:
+            if not answered:
+                raise _silent(silent, "Ask again; if it stays so, see its log: `journalctl -u slidekeeper`") from None
 
     async def _ask_offline(self, question: Callable[[ReadingDesk], Awaitable[T]]) -> T:
         async with reading_desk(self._settings) as desk:
@@ -74,6 +81,11 @@ def _checked(response: httpx.Response) -> Any:
         problem = response.json()
         raise Refused(problem["title"], problem["detail"], problem["remedy"])
     raise Refused("daemon-fault", f"the daemon answered {response.status_code}", "See its log: `journalctl -u slidekeeper`")
+
+
+def _silent(trouble: httpx.TransportError, remedy: str) -> Refused:
+    what = "did not answer in time" if isinstance(trouble, httpx.TimeoutException) else "hung up before it had answered"
+    return Refused("daemon-silent", f"the daemon {what}", remedy)
 
 
 def _not_running() -> Refused:

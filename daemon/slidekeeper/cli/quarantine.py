@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from slidekeeper.bootstrap.identified import reveal_files
 from slidekeeper.cli.context import plain_errors
@@ -62,7 +63,7 @@ def retry(ctx: typer.Context, pack: Pack) -> None:
     """Try a held pack again, from settling on."""
     with plain_errors():
         answer = Door(ctx.obj.settings()).order(f"/quarantine/{pack}/retry")
-        Console().print(f"{answer['pack']} is {answer['state']} again")
+        Console(highlight=False).print(Text(f"{answer['pack']} is {answer['state']} again"))
 
 
 @app.command("discard")
@@ -72,4 +73,4 @@ def discard(ctx: typer.Context, pack: Pack, yes: Annotated[bool, typer.Option("-
         if not yes:
             typer.confirm("Its slide will not reach the bucket. Discard?", abort=True)
         answer = Door(ctx.obj.settings()).order(f"/quarantine/{pack}/discard")
-        Console().print(f"{answer['pack']} is {answer['state']}")
+        Console(highlight=False).print(Text(f"{answer['pack']} is {answer['state']}"))

@@ -34,7 +34,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], em
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in columns.values():
-        table.add_column(heading, overflow="fold")
+        table.add_column(Text(heading), overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell(key, row.get(key))) for key in columns))
     console.print(table)

@@ -33,8 +33,8 @@ def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the s
         created = initialize_site(folder)
         console = Console(highlight=False)
         for path in created:
-            console.print(f"created {path}", soft_wrap=True)
-        console.print(f"Start it: slidekeeper --config {folder / 'slidekeeper.toml'} run", soft_wrap=True)
+            console.print(Text(f"created {path}"), soft_wrap=True)
+        console.print(Text(f"Start it: slidekeeper --config {folder / 'slidekeeper.toml'} run"), soft_wrap=True)
 
 
 def check(ctx: typer.Context, as_json: AsJson = False) -> None:
@@ -71,17 +71,17 @@ def status(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 def _print_status(answer: Mapping[str, Any]) -> None:
     console = Console(highlight=False)
-    running = "[green]running[/]" if answer["running"] else "[yellow]not running[/]"
-    console.print(f"[bold]{answer['site']}[/] {running}", f"{answer.get('slides_per_minute', 0)} slides in the last minute")
+    running = Text("running", style="green") if answer["running"] else Text("not running", style="yellow")
+    console.print(Text(answer["site"], style="bold"), running, f"{answer.get('slides_per_minute', 0)} slides in the last minute")
     if answer.get("journal_trouble"):
-        console.print(f"[bold red]journal waits: {answer['journal_trouble']}[/]")
+        console.print(Text(f"journal waits: {answer['journal_trouble']}", style="bold red"))
     for place, reason in answer.get("suspended", {}).items():
-        console.print(f"[bold red]{place} is suspended: {reason}[/]")
+        console.print(Text(f"{place} is suspended: {reason}", style="bold red"))
     packs = answer["packs"]
     print_rows([{"state": state, "packs": count} for state, count in packs.items()], {"state": "state", "packs": "packs"}, "No packs yet.")
     print_rows(answer.get("drops", []), _drop_columns(answer), "")
     for name, disk in answer["disks"].items():
-        console.print(f"{name}: {size(disk['free'])} free of {size(disk['total'])}")
+        console.print(Text(f"{name}: {size(disk['free'])} free of {size(disk['total'])}"))
     for event in answer["troubles"]:
         data = event["data"]
         what = " ".join(str(data[key]) for key in ("step", "reason", "detail") if data.get(key))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from slidekeeper.errors import Refused
+from slidekeeper.errors import Refused, Unavailable
 from slidekeeper.messages.commands import SettlePack
 from slidekeeper.messages.events import BatchClosed, Event, PackArrived
 from slidekeeper.model.identity import PackId
@@ -181,7 +182,6 @@ async def test_a_second_notice_is_refused(noticed: DropSite) -> None:
         await noticed.intake.close_batch(noticed.root / "monday", "path-lab")
 
 
-@pytest.mark.xfail(strict=True, reason="the later of two notices that overlap ends in UndefinedTransition instead of a refusal")
 async def test_of_two_notices_at_once_one_is_refused(noticed: DropSite) -> None:
     noticed.drop("monday/a.svs")
 
@@ -192,6 +192,54 @@ async def test_of_two_notices_at_once_one_is_refused(noticed: DropSite) -> None:
     notices = [noticed.intake.close_batch(noticed.root / "monday", name) for name in ("anna", "ben")]
     outcomes = await asyncio.gather(*notices, return_exceptions=True)
     assert [type(outcome) for outcome in sorted(outcomes, key=lambda outcome: isinstance(outcome, Exception))] == [str, Refused]
+
+
+async def test_a_batch_that_only_the_index_takes_for_open_is_refused_and_ended(noticed: DropSite) -> None:
+    noticed.drop("monday/a.svs")
+    async with noticed.running():
+        (arrived,) = await noticed.wait_for("pack.arrived")
+        await noticed.journal.commit(BatchClosed(batch=arrived.batch, by="path-lab"))
+        with pytest.raises(Refused, match="no-open-batch"):
+            await noticed.intake.close_batch(noticed.root / "monday", "path-lab")
+        assert await noticed.known.open_batches() == []
+        await noticed.wait_for("pack.settled")
+
+
+async def test_a_portion_of_many_packs_asks_for_each_sessions_batch_once(site: DropSite) -> None:
+    for number in range(50):
+        site.drop(f"{'monday' if number % 2 else 'tuesday'}/{number}.svs")
+    asked: list[bytes] = []
+    open_batch = site.known.open_batch
+
+    async def counted(drop: str, folder: bytes) -> Any:
+        asked.append(folder)
+        return await open_batch(drop, folder)
+
+    site.known.open_batch = counted  # type: ignore[method-assign]
+    await site.intake._watchers["scanner"].look([])
+    assert sorted(asked) == [b"monday", b"tuesday"]
+    assert len(await site.events("pack.arrived")) == 50
+
+
+async def test_a_member_that_could_not_be_remembered_is_found_again(site: DropSite) -> None:
+    site.drop("a.txt")
+    watcher = site.intake._watchers["scanner"]
+    await watcher.look([])
+    (arrived,) = await site.events("pack.arrived")
+    site.drop("a.svs")
+    remember = site.known.remember
+
+    async def full(_: Any) -> None:
+        raise Unavailable("state", "intake-index")
+
+    site.known.remember = full  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        await watcher.look([])
+    site.known.remember = remember  # type: ignore[method-assign]
+    await watcher.look([])
+    files = await site.known.find(arrived.pack)
+    assert files is not None
+    assert len(files.members) == 2
 
 
 async def test_a_pack_that_comes_behind_the_notice_opens_another_batch(noticed: DropSite) -> None:

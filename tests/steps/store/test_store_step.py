@@ -77,6 +77,17 @@ async def test_a_key_that_holds_something_else_is_left_alone(bucket: PosixBucket
     assert bucket.read(f"{FACTS.key}/slide.json") == b"another's"
 
 
+@pytest.mark.parametrize("method", ["has_aside", "put", "publish"])
+async def test_a_bucket_that_cannot_be_used_now_is_told_as_such(bucket: PosixBucket, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    def fail(*_: object) -> None:
+        raise Unavailable("bucket", "disk-full")
+
+    with monkeypatch.context() as patched, pytest.raises(Unavailable, match="disk-full"):
+        patched.setattr(PosixBucket, method, fail)
+        await StoreStep(bucket).run(ORDER)
+    assert isinstance(await StoreStep(bucket).run(ORDER), SlideStored)
+
+
 async def test_a_bucket_that_is_away_mislays_nothing(bucket: PosixBucket) -> None:
     away = bucket.root.with_name("unmounted")
     bucket.root.rename(away)

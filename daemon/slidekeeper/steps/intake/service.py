@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from slidekeeper.errors import Refused, Unavailable, UndefinedTransition
 from slidekeeper.messages.commands import SettlePack
 from slidekeeper.messages.events import BatchClosed, BatchOpened, Event, PackArrived, PackQuarantined, PackSuperseded
 from slidekeeper.model.identity import BatchId, new_batch_id, new_pack_id
-from slidekeeper.model.phi import Member, PackFiles, RelativePath, Role
+from slidekeeper.model.phi import FileIdentity, Member, PackFiles, RelativePath, Role
 from slidekeeper.ports.clock import Clock
 from slidekeeper.ports.drop import KnownFiles, Sighting
 from slidekeeper.ports.journal import Journal
@@ -65,9 +66,13 @@ class Intake:
             clock,
         )
         self._watchers = {
-            name: Watcher(watched, known, self._ingest, self._close_marked, report, suspend, clock) for name, watched in drops.items()
+            name: Watcher(watched, known, self._ingest, partial(self._close_marked, name), report, suspend, clock)
+            for name, watched in drops.items()
         }
-        self._marked: list[tuple[str, bytes]] = []
+        self._marked: dict[str, dict[RelativePath, FileIdentity]] = {name: {} for name in drops}
+        """READY markers that were seen and not yet heard, by drop folder."""
+        self._sessions: dict[bytes, BatchId] = {}
+        """Open batches by session, for as long as one portion of one drop folder is taken in."""
         self._ingesting = asyncio.Lock()
 
     async def run(self) -> None:
@@ -96,13 +101,13 @@ class Intake:
             Refused: it is no drop folder, or has no open batch.
         """
         name, session = self._place_of(folder)
-        await self._watchers[name].look([RelativePath(session)] if session else [])
-        batch = await self._known.open_batch(name, session)
-        if batch is None:
+        async with self._watchers[name].looked([RelativePath(session)] if session else []):
+            batch = await self._known.open_batch(name, session)
+            closed = batch is not None and await self._close(batch, name, by)
+        if batch is None or not closed:
             raise Refused(
                 "no-open-batch", "no pack arrived in this folder since its last notice", "Give the notice for the folder the scans are in"
             )
-        await self._close(batch, by)
         return batch
 
     def status(self) -> Sequence[Mapping[str, Any]]:
@@ -126,20 +131,25 @@ class Intake:
     async def _recover(self) -> None:
         """Tell the journal what a crash kept from it."""
         for batch, drop in await self._known.open_batches():
-            row = await self._journal.batch(batch)
-            if row is None:
-                await self._report(BatchOpened(batch=batch, drop=drop))
-            elif row.state is not BatchState.OPEN:
-                await self._known.end_batch(batch)
+            await self._agree(batch, drop)
         lost = [files for files in await self._known.unannounced() if await self._journal.pack(files.pack) is None]
         await self._announce(lost)
+
+    async def _agree(self, batch: BatchId, drop: str) -> None:
+        """Make index and journal say the same of a batch that is open in the index."""
+        row = await self._journal.batch(batch)
+        if row is None:
+            await self._report(BatchOpened(batch=batch, drop=drop))
+        elif row.state is not BatchState.OPEN:
+            self._tracker.open_gate(batch)
+            await self._known.end_batch(batch)
 
     async def _ingest(self, watched: WatchedDrop, sightings: Sequence[Sighting]) -> None:
         """Turn what a scan found into new packs, or into members of packs that are known."""
         async with self._ingesting:
-            for marker in [sighting for sighting in sightings if is_marker(sighting.path) and not sighting.special]:
-                if await self._known.is_new_marker(watched.drop.name, marker.path, marker.identity):
-                    self._marked.append((watched.drop.name, session_of(marker.path)))
+            self._sessions.clear()
+            markers = {sighting.path: sighting.identity for sighting in sightings if is_marker(sighting.path) and not sighting.special}
+            self._marked[watched.drop.name] |= markers
             fresh = [
                 files
                 for key, members in grouped(sightings, watched.settings).items()
@@ -204,11 +214,12 @@ class Intake:
 
     async def _batch_of(self, drop: str, session: bytes) -> BatchId:
         """The open batch of a session's folder; the first pack opens one."""
-        batch = await self._known.open_batch(drop, session)
+        batch = self._sessions.get(session) or await self._known.open_batch(drop, session)
         if batch is None:
             batch = new_batch_id()
             await self._known.begin_batch(batch, drop, session)
             await self._report(BatchOpened(batch=batch, drop=drop))
+        self._sessions[session] = batch
         return batch
 
     async def _announce(self, packs: Sequence[PackFiles]) -> None:
@@ -217,18 +228,26 @@ class Intake:
         await asyncio.gather(*(self._report(arrival) for arrival in arrivals))
         await self._known.announced([files.pack for files in packs])
 
-    async def _close_marked(self) -> None:
-        """Close batches whose READY marker the scan found."""
-        marked, self._marked = self._marked, []
-        for drop, session in marked:
-            batch = await self._known.open_batch(drop, session)
-            if batch is not None:
-                await self._close(batch, "marker")
+    async def _close_marked(self, drop: str) -> None:
+        """Close batches whose READY marker a scan of this drop folder found; other scans of it wait."""
+        marked = self._marked[drop]
+        for path, identity in list(marked.items()):
+            batch = await self._known.open_batch(drop, session_of(path))
+            if await self._known.is_new_marker(drop, path, identity) and batch is not None:
+                await self._close(batch, drop, "marker")
+            del marked[path]
 
-    async def _close(self, batch: BatchId, by: str) -> None:
-        await self._report(BatchClosed(batch=batch, by=by))
-        await self._known.end_batch(batch)
+    async def _close(self, batch: BatchId, drop: str, by: str) -> bool:
+        """Close a batch while no scan of its drop folder runs; False when the journal says that it is not open."""
+        try:
+            await self._report(BatchClosed(batch=batch, by=by))
+        except UndefinedTransition as late:
+            log.warning("notice came too late", batch=batch, detail=late.detail)
+            await self._agree(batch, drop)
+            return False
         self._tracker.open_gate(batch)
+        await self._known.end_batch(batch)
+        return True
 
     async def _is_gated(self, files: PackFiles) -> bool:
         """Whether the pack waits for its batch's notice."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -13,8 +14,9 @@ from slidekeeper.errors import SlidekeeperError, Unavailable
 from slidekeeper.messages.events import WatchDegraded, WatchRestored
 from slidekeeper.model.phi import RelativePath
 from slidekeeper.ports.clock import Clock
-from slidekeeper.ports.drop import Drop, Hints, KnownFiles, Portion, Scan, Sighting
+from slidekeeper.ports.drop import Drop, Hints, KnownFiles, Listing, Portion, Scan, Sighting
 from slidekeeper.settings.sections import DropSettings
+from slidekeeper.steps.intake.assembly import is_marker
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +56,8 @@ class Watcher:
         self._suspend = suspend
         self._clock = clock
         self._scanning = asyncio.Lock()
+        self._torn = False
+        """A scan broke off: no marker is heard before the whole tree was seen."""
         self._hinted: set[RelativePath] = set()
         self._everything = False
         self._woken = asyncio.Event()
@@ -87,9 +91,22 @@ class Watcher:
 
     async def look(self, paths: Sequence[RelativePath]) -> None:
         """Reconcile some paths now; the whole tree when there are none."""
+        async with self.looked(paths):
+            pass
+
+    @asynccontextmanager
+    async def looked(self, paths: Sequence[RelativePath]) -> AsyncIterator[None]:
+        """As :meth:`look`; other scans wait until the caller has done what must not happen in the middle of one."""
         scan = self._watched.scan
-        await self._reconcile(scan.look(paths) if paths else scan.everything())
-        await self._after_scan()
+        async with self._scanning:
+            torn, self._torn = self._torn and bool(paths), True
+            marked = await self._reconcile(scan.look(paths) if paths else scan.everything())
+            self._torn = torn
+            yield
+            if not torn:
+                await self._after_scan()
+                if marked:
+                    await self._known.listed(self._watched.drop.name, marked)
 
     def look_later(self, path: RelativePath) -> None:
         """Look at a path again with the next scan of the whole tree: its pack is under way at the moment."""
@@ -162,11 +179,18 @@ class Watcher:
             place = f"drop:{self._watched.drop.name}"
             await self._report(WatchDegraded(place=place, reason=degraded) if degraded else WatchRestored(place=place))
 
-    async def _reconcile(self, portions: Iterator[Portion]) -> None:
-        """Take in what a scan finds, portion by portion; a directory counts as listed once its files are remembered."""
-        async with self._scanning:
-            while (portion := await asyncio.to_thread(next, portions, None)) is not None:
-                if portion.sightings:
-                    await self._ingest(self._watched, portion.sightings)
-                if portion.listed:
-                    await self._known.listed(self._watched.drop.name, portion.listed)
+    async def _reconcile(self, portions: Iterator[Portion]) -> Sequence[Listing]:
+        """Take in what a scan finds, portion by portion; a directory counts as listed once its files are remembered.
+
+        Returns directories with a marker in them: they count as listed once that is heard, so that a crash before loses no notice.
+        """
+        marked: list[Listing] = []
+        markers: set[bytes] = set()
+        while (portion := await asyncio.to_thread(next, portions, None)) is not None:
+            if portion.sightings:
+                await self._ingest(self._watched, portion.sightings)
+            markers |= {sighting.path.reveal().rpartition(b"/")[0] for sighting in portion.sightings if is_marker(sighting.path)}
+            marked += [listing for listing in portion.listed if listing.directory in markers]
+            if listed := [listing for listing in portion.listed if listing.directory not in markers]:
+                await self._known.listed(self._watched.drop.name, listed)
+        return marked
