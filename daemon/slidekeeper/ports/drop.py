@@ -178,5 +178,9 @@ class KnownFiles(Protocol):
         ...
 
     async def is_new_marker(self, drop: str, path: RelativePath, identity: FileIdentity) -> bool:
-        """Whether this READY marker was not seen before; seen from now on."""
+        """Whether this READY marker was not noted before."""
+        ...
+
+    async def note_marker(self, drop: str, path: RelativePath, identity: FileIdentity) -> None:
+        """Note that this READY marker was heard."""
         ...

@@ -108,7 +108,7 @@ async def test_all_survives_a_restart(file: Path) -> None:
     first = SqliteKnownFiles(file)
     await first.remember([remembered])
     await first.begin_batch(batch, "one", b"x")
-    await first.is_new_marker("one", RelativePath(b"x/READY"), IDENTITY)
+    await first.note_marker("one", RelativePath(b"x/READY"), IDENTITY)
     await first.close()
     second = SqliteKnownFiles(file)
     assert await second.find(remembered.pack) == remembered
@@ -136,17 +136,17 @@ async def test_the_batch_after_a_closed_one_is_another(known: SqliteKnownFiles) 
     assert await known.open_batch("one", b"x") == second
 
 
-async def test_a_marker_is_new_once_and_again_when_it_was_rewritten(known: SqliteKnownFiles) -> None:
-    marker = RelativePath(b"x/READY")
-    seen = [
-        await known.is_new_marker("one", marker, identity)
-        for identity in (IDENTITY, IDENTITY, FileIdentity(10, 21, 31), FileIdentity(10, 21, 31))
-    ]
-    assert seen == [True, False, True, False]
+async def test_a_marker_is_new_until_it_is_noted_and_again_when_it_was_rewritten(known: SqliteKnownFiles) -> None:
+    marker, rewritten = RelativePath(b"x/READY"), FileIdentity(10, 21, 31)
+    assert await known.is_new_marker("one", marker, IDENTITY)
+    assert await known.is_new_marker("one", marker, IDENTITY)
+    await known.note_marker("one", marker, IDENTITY)
+    assert not await known.is_new_marker("one", marker, IDENTITY)
+    assert await known.is_new_marker("one", marker, rewritten)
 
 
 async def test_markers_of_other_folders_are_others(known: SqliteKnownFiles) -> None:
-    await known.is_new_marker("one", RelativePath(b"x/READY"), IDENTITY)
+    await known.note_marker("one", RelativePath(b"x/READY"), IDENTITY)
     assert await known.is_new_marker("one", RelativePath(b"y/READY"), IDENTITY)
     assert await known.is_new_marker("two", RelativePath(b"x/READY"), IDENTITY)
 

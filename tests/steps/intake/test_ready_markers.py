@@ -85,9 +85,6 @@ async def test_a_symlink_is_no_marker(site: DropSite) -> None:
     assert await site.events("batch.closed") == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="KnownFiles can tell whether a marker is new only by noting it, so it is noted just before its batch is closed"
-)
 async def test_a_marker_that_was_seen_just_before_a_crash_still_closes_its_batch(tmp_path: Path) -> None:
     async with drop_site(tmp_path, ready="marker") as site:
         site.drop("monday/a.svs")

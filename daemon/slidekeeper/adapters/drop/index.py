@@ -154,8 +154,13 @@ class SqliteKnownFiles:
         return [(BatchId(batch), drop) for batch, drop in rows]
 
     async def is_new_marker(self, drop: str, path: RelativePath, identity: FileIdentity) -> bool:
-        """Whether this marker was not seen before."""
-        return await self._call(self._note_marker, drop, path.reveal(), identity)
+        """Whether this marker was not noted before."""
+        query = "SELECT 1 FROM markers WHERE (drop_name, path, mtime_ns, ctime_ns) = (?, ?, ?, ?)"
+        return not await self._call(self._rows, query, _marker(drop, path, identity))
+
+    async def note_marker(self, drop: str, path: RelativePath, identity: FileIdentity) -> None:
+        """Note a marker."""
+        await self._call(self._write, [("INSERT OR REPLACE INTO markers VALUES (?, ?, ?, ?)", _marker(drop, path, identity))])
 
     async def close(self) -> None:
         """Close the file."""
@@ -182,13 +187,6 @@ class SqliteKnownFiles:
         plain = Barcode(barcode.decode("utf-8", "surrogateescape"))
         return PackFiles(PackId(pack), drop, BatchId(batch), RelativePath(stem), plain, members)
 
-    def _note_marker(self, drop: str, path: bytes, identity: FileIdentity) -> bool:
-        seen = (drop, path, identity.mtime_ns, identity.ctime_ns)
-        known = self._rows("SELECT 1 FROM markers WHERE (drop_name, path, mtime_ns, ctime_ns) = (?, ?, ?, ?)", seen)
-        if not known:
-            self._write([("INSERT OR REPLACE INTO markers VALUES (?, ?, ?, ?)", seen)])
-        return not known
-
     def _rows(self, query: str, values: Sequence[object]) -> list[Any]:
         return self._connection.execute(query, values).fetchall()
 
@@ -208,6 +206,10 @@ class SqliteKnownFiles:
             return await asyncio.get_running_loop().run_in_executor(self._thread, action, *arguments)
         except sqlite3.OperationalError as trouble:
             raise _unavailable(trouble.sqlite_errorname) from None
+
+
+def _marker(drop: str, path: RelativePath, identity: FileIdentity) -> Sequence[object]:
+    return drop, path.reveal(), identity.mtime_ns, identity.ctime_ns
 
 
 def _remembering(pack: PackFiles) -> list[tuple[str, Sequence[object]]]:

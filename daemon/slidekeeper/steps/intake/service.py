@@ -235,6 +235,7 @@ class Intake:
             batch = await self._known.open_batch(drop, session_of(path))
             if await self._known.is_new_marker(drop, path, identity) and batch is not None:
                 await self._close(batch, drop, "marker")
+            await self._known.note_marker(drop, path, identity)
             del marked[path]
 
     async def _close(self, batch: BatchId, drop: str, by: str) -> bool:
