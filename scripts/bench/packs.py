@@ -41,7 +41,7 @@ def proportional_megabytes(pid: int) -> float:
 def descendants(pid: int) -> list[int]:
     """All processes below ``pid``."""
     try:
-        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        children = [int(child) for listing in Path(f"/proc/{pid}/task").glob("*/children") for child in listing.read_text().split()]
     except OSError:
         return []
     return [process for child in children for process in (child, *descendants(child))]

@@ -169,7 +169,7 @@ def workers_of(daemon: int) -> list[int]:
     """Worker processes: the grandchildren of the daemon (children of its fork server)."""
 
     def children(pid: int) -> list[int]:
-        listing = Path(f"/proc/{pid}/task/{pid}/children")
-        return [int(child) for child in listing.read_text().split()] if listing.exists() else []
+        listings = Path(f"/proc/{pid}/task").glob("*/children")
+        return [int(child) for listing in listings for child in listing.read_text().split()]
 
     return [worker for child in children(daemon) for worker in children(child)]
