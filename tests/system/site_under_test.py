@@ -145,15 +145,15 @@ class Site:
         status = self.status()
         return status["packs"] if status else {}
 
-    def wait_until(self, condition: Callable[[], bool], timeout: float, what: str) -> None:
-        """Poll ``condition``; fail with the end of the daemon's log."""
+    def wait_until(self, condition: Callable[[], bool], timeout: float, what: str, every: float = 0.05) -> None:
+        """Poll ``condition`` every so many seconds; fail with the end of the daemon's log."""
         deadline = time.monotonic() + timeout
         while not condition():
             dead = self.daemon is not None and self.daemon.poll() is not None
             if dead or time.monotonic() > deadline:
                 tail = self.log.read_text(errors="replace")[-3000:] if self.log.exists() else ""
                 raise AssertionError(f"{'daemon died before' if dead else 'timed out waiting until'} {what}; status {self.packs()}\n{tail}")
-            time.sleep(0.05)
+            time.sleep(every)
 
     def wait_at_rest(self, packs: int, timeout: float = 60) -> None:
         """Wait until ``packs`` packs came to rest and none is under way."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
@@ -51,6 +52,9 @@ async def _serve(settings: Settings) -> None:
         notifier = stack.enter_context(Notifier.from_environment())
         loop.add_signal_handler(signal.SIGHUP, _reload, settings, notifier)
         parts = await assemble(settings, stack)
+        # What was imported and assembled stays: else every full collection would visit all of it, and hold the loop meanwhile.
+        gc.collect()
+        gc.freeze()
         await _run(parts, notifier, stopping, settings)
 
 

@@ -34,7 +34,7 @@ class Bucket(Protocol):
     def splice(self, aside: str, name: str, source: BinaryIO, plan: SplicePlan, inspect: Inspect) -> Written:
         """Execute ``plan`` into ``aside/name`` in one pass that copies, digests and shows every finished byte to ``inspect``.
 
-        Replaces an earlier attempt of the same name; durable on return.
+        Replaces an earlier attempt of the same name. The bytes are durable on return, the name with the next :meth:`put`.
 
         Raises:
             SourceChanged: the source ended before the plan did.

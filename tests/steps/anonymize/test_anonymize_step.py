@@ -180,10 +180,9 @@ async def test_a_file_of_a_folder_that_is_away_has_not_vanished(bench: Bench) ->
         await bench.anonymize(FIRST)
 
 
-async def test_a_folder_that_is_away_is_no_matter_for_a_worker(bench: Bench) -> None:
+async def test_a_pack_whose_folder_is_away_waits_for_it(bench: Bench) -> None:
     await bench.settled(FIRST, "S26-1", 1)
     bench.root.rename(bench.root.with_name("unmounted"))
-    bench.executor.before = lambda: pytest.fail("a worker was asked")
     with pytest.raises(Unavailable):
         await bench.anonymize(FIRST)
 

@@ -60,7 +60,7 @@ class PosixBucket:
     reserve_bytes: int = 0
 
     def splice(self, aside: str, name: str, source: BinaryIO, plan: SplicePlan, inspect: Inspect) -> Written:
-        """Execute ``plan`` into ``aside/name``, durably."""
+        """Execute ``plan`` into ``aside/name``; its name there is durable with the next :meth:`put`."""
         self._check_usable()
         with _bucket_errors():
             folder = self._make_aside(aside)
@@ -70,7 +70,6 @@ class PosixBucket:
                 os.fsync(target)
             finally:
                 os.close(target)
-            _sync_folder(folder)
         return written
 
     def put(self, aside: str, name: str, data: bytes) -> None:
@@ -112,7 +111,6 @@ class PosixBucket:
             self._make_folder(target.parent)
             origin.rename(target)
             _sync_folder(target.parent)
-            _sync_folder(origin.parent)
 
     def discard(self, aside: str) -> None:
         """Remove what lies aside, if anything."""

@@ -85,39 +85,40 @@ class HyperscanSearch:
     """Implements :class:`slidekeeper.ports.proof.Search`."""
 
     def __init__(self, patterns: dict[bytes, int]) -> None:
-        short = {pattern: flags for pattern, flags in patterns.items() if len(pattern) < SHORTEST_IN_PIXELS}
-        self._found: set[tuple[str, int]] = set()
-        self._alive: list[object] = []
-        self._everywhere = self._open("everywhere", {p: f for p, f in patterns.items() if p not in short})
-        self._structure = self._open("structure", short)
+        """``patterns`` with their flags; short ones may match again and again, for chance matches in pixels do not count."""
+        self._short = frozenset(number for number, pattern in enumerate(patterns) if len(pattern) < SHORTEST_IN_PIXELS)
+        self._found: set[int] = set()
+        self._content = Content.STRUCTURE
+        self._stream: hyperscan.Stream | None = None
+        if patterns:
+            flags = [_flags(pattern, wanted) for pattern, wanted in patterns.items()]
+            # A stream keeps its database not alive, and crashes the process without it; the same holds for its handler.
+            self._database = hyperscan.Database(mode=hyperscan.HS_MODE_STREAM)
+            # Escaped regular expressions instead of the literal interface: that one ends a pattern at its first zero byte.
+            expressions = [_escaped(pattern) for pattern in patterns]
+            self._database.compile(expressions=expressions, ids=list(range(len(flags))), elements=len(flags), flags=flags)
+            self._handler = self._on_match
+            self._stream = self._database.stream(match_event_handler=self._handler)
+            self._stream.__enter__()
 
     def feed(self, span: memoryview, content: Content) -> None:
         """Search the next span."""
-        if self._everywhere is not None:
-            self._everywhere.scan(span)  # type: ignore[type-var]  # takes any buffer; its stubs know two
-        if self._structure is not None and content is Content.STRUCTURE:
-            self._structure.scan(span)  # type: ignore[type-var]
+        self._content = content
+        if self._stream is not None:
+            self._stream.scan(span)  # type: ignore[type-var]  # takes any buffer; its stubs know two
 
     def hits(self) -> int:
         """Number of distinct patterns found so far."""
         return len(self._found)
 
-    def _open(self, scope: str, patterns: dict[bytes, int]) -> hyperscan.Stream | None:
-        if not patterns:
-            return None
-        database = hyperscan.Database(mode=hyperscan.HS_MODE_STREAM)
-        # Escaped regular expressions instead of the literal interface: that one ends a pattern at its first zero byte.
-        expressions = [_escaped(pattern) for pattern in patterns]
-        database.compile(expressions=expressions, ids=list(range(len(patterns))), elements=len(patterns), flags=list(patterns.values()))
+    def _on_match(self, pattern: int, _begin: int, _end: int, _flags: int, _context: object) -> None:
+        """Called while a span is scanned, so its content is where the match ends."""
+        if self._content is Content.STRUCTURE or pattern not in self._short:
+            self._found.add(pattern)
 
-        def on_match(pattern: int, _begin: int, _end: int, _flags: int, _context: object) -> None:
-            self._found.add((scope, pattern))
 
-        # A stream keeps neither its database nor its handler alive, and crashes the process without them.
-        self._alive += [database, on_match]
-        stream = database.stream(match_event_handler=on_match)
-        stream.__enter__()
-        return stream
+def _flags(pattern: bytes, wanted: int) -> int:
+    return wanted & ~hyperscan.HS_FLAG_SINGLEMATCH if len(pattern) < SHORTEST_IN_PIXELS else wanted
 
 
 def _escaped(pattern: bytes) -> bytes:

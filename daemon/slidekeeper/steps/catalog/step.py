@@ -12,7 +12,7 @@ from slidekeeper.ports.journal import Journal
 PAGE = 500
 """Events in one transaction of the catalog."""
 
-GATHER_SECONDS = 0.1
+GATHER_SECONDS = 0.2
 """Shortest time between two projections; a transaction costs the catalog as much as fifty rows do."""
 
 

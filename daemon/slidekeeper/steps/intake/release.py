@@ -31,6 +31,8 @@ class ReleaseStep:
 
     async def run(self, command: ReleasePack) -> PackReleased:
         """Let go of a pack's originals."""
+        if all(settings.after_ingest == "keep" for settings in self.settings.values()):
+            return self._released(command, "kept")
         files = await self.known.find(command.pack)
         if files is None or files.drop not in self.drops or self.settings[files.drop].after_ingest == "keep":
             return self._released(command, "kept")

@@ -37,6 +37,8 @@ class Tracked:
     """It waits for its batch's notice."""
     busy: bool = False
     """It is being examined."""
+    remembered: PackFiles | None = None
+    """What the index holds of it."""
 
 
 class Tracker:
@@ -84,7 +86,7 @@ class Tracker:
         now = self._clock.monotonic()
         watch = Watch(now, now)
         watch.note([Look(member.role, member.identity) for member in files.members], now)
-        self._tracked[files.pack] = Tracked(files, watch, gated)
+        self._tracked[files.pack] = Tracked(files, watch, gated, remembered=files)
         self._by_name[_name_of(files)] = files.pack
         self._call_at(files.pack, now + self._settings[files.drop].settle_seconds)
 
@@ -168,14 +170,14 @@ class Tracker:
         elif isinstance(step, Examine):
             self._call_at(tracked.files.pack, now + settings.scan_seconds)
         else:
-            await self._follow(tracked, step)
+            await self._conclude(tracked, step)
 
     async def _examine(self, tracked: Tracked, files: PackFiles) -> None:
         """A quiet, plausible pack: does somebody write, is the image whole? Files that changed meanwhile are watched on."""
         async with self._examining:
             step = await self._examined(tracked, files)
         if tracked.files is files or isinstance(step, Stuck):
-            await (self._settled(tracked) if step is None else self._follow(tracked, step))
+            await self._conclude(tracked, step)
         tracked.busy = False
         if tracked.files is not files:
             self._call_at(files.pack, self._clock.monotonic())
@@ -195,6 +197,14 @@ class Tracker:
             fault = trouble.reason
         return after_fault(tracked.watch, fault, settings, self._clock.monotonic()) if fault else None
 
+    async def _conclude(self, tracked: Tracked, step: Step | None) -> None:
+        """Do what was decided, or later, when the index can be written again."""
+        try:
+            await (self._settled(tracked) if step is None else self._follow(tracked, step))
+        except Unavailable as away:
+            await self._suspend(away)
+            self._call_at(tracked.files.pack, self._clock.monotonic() + UNAVAILABLE_PAUSE_SECONDS)
+
     async def _settled(self, tracked: Tracked) -> None:
         files = tracked.files
         waited = round(self._clock.monotonic() - tracked.watch.since, 3)
@@ -203,7 +213,8 @@ class Tracker:
     async def _finish(self, tracked: Tracked, event: PackSettled | PackQuarantined) -> None:
         """Follow a pack no longer, unless a member joins while the index is written: then it is watched on."""
         files = tracked.files
-        await self._known.remember([files])
+        if files != tracked.remembered:
+            await self._known.remember([files])
         if tracked.files is files:
             self._drop(files)
             await self._tell(event)
@@ -221,8 +232,8 @@ class Tracker:
             case Hold(reason):
                 await self._finish(tracked, PackQuarantined(pack=files.pack, step="intake", reason=reason))
             case Gone():
-                self._drop(files)
                 await self._known.forget(files.pack)
+                self._drop(files)
                 await self._tell(PackVanished(pack=files.pack))
 
     def _drop(self, files: PackFiles) -> None:
