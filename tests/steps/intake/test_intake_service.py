@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from slidekeeper.errors import Refused, Unavailable
 from slidekeeper.messages.commands import SettlePack
 from slidekeeper.messages.events import BatchClosed, Event, PackArrived
 from slidekeeper.model.identity import PackId
-from slidekeeper.model.phi import Role
+from slidekeeper.model.phi import PackFiles, Role
 from slidekeeper.steps.intake import tracker, watcher
 from slidekeeper.workflow.states import BatchState, PackState
 from steps.intake.drop_site import DropSite, drop_site, eventually
@@ -219,6 +219,29 @@ async def test_a_portion_of_many_packs_asks_for_each_sessions_batch_once(site: D
     await site.intake._watchers["scanner"].look([])
     assert sorted(asked) == [b"monday", b"tuesday"]
     assert len(await site.events("pack.arrived")) == 50
+
+
+async def test_members_that_join_many_packs_are_remembered_together(site: DropSite) -> None:
+    for number in range(50):
+        site.drop(f"{number}.txt")
+    watcher = site.intake._watchers["scanner"]
+    await watcher.look([])
+    for number in range(50):
+        site.drop(f"{number}.svs")
+    written: list[int] = []
+    remember = site.known.remember
+
+    async def counted(packs: Sequence[PackFiles]) -> None:
+        written.append(len(packs))
+        await remember(packs)
+
+    site.known.remember = counted  # type: ignore[method-assign]
+    await watcher.look([])
+    assert written == [50]
+    for arrived in await site.events("pack.arrived"):
+        files = await site.known.find(arrived.pack)
+        assert files is not None
+        assert len(files.members) == 2
 
 
 async def test_a_member_that_could_not_be_remembered_is_found_again(site: DropSite) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from slidekeeper.errors import Refused, Unavailable, UndefinedTransition
+from slidekeeper.errors import Refused, SlidekeeperError, Unavailable, UndefinedTransition
 from slidekeeper.messages.commands import SettlePack
 from slidekeeper.messages.events import BatchClosed, BatchOpened, Event, PackArrived, PackQuarantined, PackSuperseded
 from slidekeeper.model.identity import BatchId, new_batch_id, new_pack_id
@@ -73,6 +73,8 @@ class Intake:
         """READY markers that were seen and not yet heard, by drop folder."""
         self._sessions: dict[bytes, BatchId] = {}
         """Open batches by session, for as long as one portion of one drop folder is taken in."""
+        self._joined: list[PackFiles] = []
+        """Unsettled packs that members of this portion joined, as they were before."""
         self._ingesting = asyncio.Lock()
 
     async def run(self) -> None:
@@ -150,23 +152,33 @@ class Intake:
             self._sessions.clear()
             markers = {sighting.path: sighting.identity for sighting in sightings if is_marker(sighting.path) and not sighting.special}
             self._marked[watched.drop.name] |= markers
-            fresh = [
-                files
-                for key, members in grouped(sightings, watched.settings).items()
-                if (files := await self._placed(watched, key, members)) is not None
-            ]
+            fresh = await self._remembered(watched, sightings)
             if fresh:
-                await self._known.remember(fresh)
                 for files in fresh:
                     self._tracker.track(files, gated=watched.settings.ready != "settle")
                 await self._announce(fresh)
+
+    async def _remembered(self, watched: WatchedDrop, sightings: Sequence[Sighting]) -> Sequence[PackFiles]:
+        """The new packs among what was seen; they and those that members joined are written into the index together."""
+        self._joined = []
+        try:
+            placed = [await self._placed(watched, key, members) for key, members in grouped(sightings, watched.settings).items()]
+            fresh = [files for files in placed if files is not None]
+            joined = [files for before in self._joined if (files := self._tracker.files(before.pack)) is not None]
+            if fresh or joined:
+                await self._known.remember([*fresh, *joined])
+        except SlidekeeperError:
+            for before in self._joined:
+                self._tracker.withdraw(before)
+            raise
+        return fresh
 
     async def _placed(self, watched: WatchedDrop, key: PackKey, members: list[Member]) -> PackFiles | None:
         """A new pack for these members, or None when they belong to one that is known."""
         name = watched.drop.name
         unsettled = self._tracker.named(name, key.directory, key.stem)
         if unsettled is not None:
-            await self._join(unsettled, members, key)
+            self._join(unsettled, members, key)
             return None
         known = await self._known.find_named(name, key.directory, key.stem)
         row = await self._journal.pack(known.pack) if known else None
@@ -184,17 +196,13 @@ class Intake:
         await self._known.remember([replace(known, members=merged(known.members, members))])
         return None
 
-    async def _join(self, unsettled: PackFiles, members: Sequence[Member], key: PackKey) -> None:
+    def _join(self, unsettled: PackFiles, members: Sequence[Member], key: PackKey) -> None:
         """Members of a pack that has not settled: added, or seen again with another identity."""
         together = merged(unsettled.members, members)
         files = replace(unsettled, members=together, barcode=barcode_of(key, together))
         self._tracker.update(files)
         if {member.path for member in together} != {member.path for member in unsettled.members}:
-            try:
-                await self._known.remember([files])
-            except Unavailable:
-                self._tracker.withdraw(unsettled)
-                raise
+            self._joined.append(unsettled)
 
     async def _supersede(self, watched: WatchedDrop, key: PackKey, held: PackFiles, members: Sequence[Member]) -> PackFiles | None:
         """Other files took the place of a held pack's: they are a pack of their own."""

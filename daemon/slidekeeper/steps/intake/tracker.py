@@ -76,6 +76,10 @@ class Tracker:
         pack = self._by_name.get((drop, directory, stem))
         return self._tracked[pack].files if pack else None
 
+    def files(self, pack: PackId) -> PackFiles | None:
+        """An unsettled pack as it is now, or None."""
+        return self._tracked[pack].files if pack in self._tracked else None
+
     def count(self, drop: str) -> tuple[int, int]:
         """Unsettled and stuck packs of one drop folder."""
         mine = [tracked for tracked in self._tracked.values() if tracked.files.drop == drop]
