@@ -94,7 +94,7 @@ class Intake:
             reason = "the restricted index or the settings no longer know this pack's files"
             await self._report(PackQuarantined(pack=command.pack, step="intake", reason="unknown-files", detail=reason))
         elif command.pack not in self._tracker:
-            self._tracker.track(files, await self._is_gated(files))
+            self._tracker.track(files, await self._is_gated(files), remembered=True)
 
     async def close_batch(self, folder: Path, by: str) -> BatchId:
         """Take the notice that a folder's scans are complete.
@@ -155,7 +155,7 @@ class Intake:
             fresh = await self._remembered(watched, sightings)
             if fresh:
                 for files in fresh:
-                    self._tracker.track(files, gated=watched.settings.ready != "settle")
+                    self._tracker.track(files, gated=watched.settings.ready != "settle", remembered=True)
                 await self._announce(fresh)
 
     async def _remembered(self, watched: WatchedDrop, sightings: Sequence[Sighting]) -> Sequence[PackFiles]:

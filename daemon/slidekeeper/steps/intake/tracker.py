@@ -85,12 +85,12 @@ class Tracker:
         mine = [tracked for tracked in self._tracked.values() if tracked.files.drop == drop]
         return len(mine), sum(tracked.watch.stuck for tracked in mine)
 
-    def track(self, files: PackFiles, gated: bool) -> None:
-        """Follow a pack whose files were seen just now."""
+    def track(self, files: PackFiles, gated: bool, remembered: bool = False) -> None:
+        """Follow a pack whose files were seen just now; ``remembered`` says that the index holds them as they are."""
         now = self._clock.monotonic()
         watch = Watch(now, now)
         watch.note([Look(member.role, member.identity) for member in files.members], now)
-        self._tracked[files.pack] = Tracked(files, watch, gated, remembered=files)
+        self._tracked[files.pack] = Tracked(files, watch, gated, remembered=files if remembered else None)
         self._by_name[_name_of(files)] = files.pack
         self._call_at(files.pack, now + self._settings[files.drop].settle_seconds)
 
