@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
@@ -51,7 +52,9 @@ def spellings(text: bytes) -> set[bytes]:
 
 
 def _encodings(text: bytes, characters: str) -> set[bytes]:
-    found = {text, characters.encode("latin-1", "replace"), characters.encode("utf-16-le"), characters.encode("utf-16-be")}
+    found = {text, characters.encode("utf-16-le"), characters.encode("utf-16-be")}
+    with suppress(UnicodeEncodeError):
+        found.add(characters.encode("latin-1"))
     found.add(escape(characters, {'"': "&quot;", "'": "&apos;"}).encode())
     for shift in range(3):
         coded = b64encode(bytes(shift) + text)
