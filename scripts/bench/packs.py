@@ -21,6 +21,9 @@ from prefill import prefill_site  # noqa: E402
 from system.site_under_test import Site  # noqa: E402
 from writers import write_pack  # noqa: E402
 
+PIXELS = (2176, 1856)
+"""Width and height at full resolution that make a pack of one megabyte."""
+
 
 def resident_megabytes(pid: int) -> float:
     """Resident memory of one process."""
@@ -85,7 +88,7 @@ def measure(packs: int, prefilled: int) -> None:
         made = site.folder / "made"
         made.mkdir()
         for seed in range(packs):
-            write_pack(made, seed=seed)
+            write_pack(made, seed=seed, size=PIXELS)
         size = sum(path.stat().st_size for path in made.iterdir())
         site.start()
         memory = MemoryWatch(site.process.pid)

@@ -122,7 +122,7 @@ class Hints(Protocol):
 
     @property
     def degraded(self) -> str:
-        """Why hints are known to be incomplete (``watch-limit``, ``overflow``), or an empty string."""
+        """Why hints are known to be incomplete (``watch-limit``, ``unreachable``, ``watch-failed``), or an empty string."""
         ...
 
     def stop(self) -> None:

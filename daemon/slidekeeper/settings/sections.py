@@ -144,7 +144,9 @@ class AnonymizeSettings(Section):
 class EngineSettings(Section):
     """How much is done at once."""
 
-    workers: PositiveInt = Field(2, description="Worker processes that parse and anonymize slides.")
+    workers: PositiveInt = Field(
+        4, description="Worker processes that parse and anonymize slides; twice the cores, for each also waits for the disk."
+    )
     attempts: PositiveInt = Field(5, description="Attempts before a temporary failure counts as permanent.")
     retry_seconds: PositiveFloat = Field(2.0, description="Delay before the second attempt; grows fourfold each time, to five minutes.")
     probe_seconds: PositiveFloat = Field(5.0, description="Interval at which a suspended place (full, unmounted) is probed.")

@@ -96,14 +96,14 @@ def _reduced(path: Path, slide: openslide.OpenSlide, longest_side: int) -> Image
     size = max(1, round(width / scale)), max(1, round(height / scale))
     whole = _read_by_libtiff(path, (across, down)) if across * down <= BAND_PIXELS else None
     if whole is not None:
-        return whole.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+        return whole.resize(size, Image.Resampling.BOX)
     reduced = Image.new("RGB", size, "white")
     rows = max(1, min(reduced.height, BAND_PIXELS * reduced.height // (across * down)))
     for top in range(0, reduced.height, rows):
         bottom = min(top + rows, reduced.height)
         first, last = (round(edge * down / reduced.height) for edge in (top, bottom))
         band = slide.read_region((0, round(first * height / down)), level, (across, max(1, last - first)))
-        reduced.paste(_flat(band).resize((reduced.width, bottom - top), Image.Resampling.BILINEAR, reducing_gap=2.0), (0, top))
+        reduced.paste(_flat(band).resize((reduced.width, bottom - top), Image.Resampling.BOX), (0, top))
     return reduced
 
 
