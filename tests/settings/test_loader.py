@@ -40,7 +40,7 @@ def problems(file: Path, text: str = "", environ: Mapping[str, str] | None = Non
 
 def test_an_empty_file_gives_the_defaults(file: Path) -> None:
     settings = load(file)
-    assert settings.engine.workers == 2
+    assert settings.engine.workers == 4
     assert settings.drop == {}
     assert settings.file == file
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import shutil
 import socket
@@ -32,9 +33,10 @@ def free_port() -> int:
 def broker(folder: Path, port: int) -> Iterator[None]:
     """A mosquitto of our own that keeps sessions across restarts."""
     folder.mkdir(exist_ok=True)
-    folder.chmod(0o777)
     settings = folder / "mosquitto.conf"
-    settings.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {folder}/\n")
+    # As the user who runs the test: the broker's own could not enter the folder, and would forget its sessions without a word.
+    listener = f"user {getpass.getuser()}\nlistener {port} 127.0.0.1\nallow_anonymous true\n"
+    settings.write_text(f"{listener}persistence true\npersistence_location {folder}/\n")
     with subprocess.Popen([str(MOSQUITTO), "-c", str(settings)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
