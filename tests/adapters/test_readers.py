@@ -228,10 +228,10 @@ def test_a_thumbnail_shows_the_slides_colours(aperio: tuple[Path, ImageFacts]) -
     thumbnail = Image.open(io.BytesIO(READER.thumbnail(aperio[0], 64)))
     with openslide.OpenSlide(aperio[0]) as slide:
         lowest = slide.level_count - 1
-        seen = slide.read_region((0, 0), lowest, slide.level_dimensions[lowest]).convert("RGB").resize(thumbnail.size, Image.Resampling.BOX)
-    difference = np.abs(np.asarray(thumbnail, int) - np.asarray(seen, int))
-    assert difference.mean() < 8, "but for what JPEG does to them"
-    assert np.asarray(thumbnail).std() > 8, "and not all of one colour"
+        seen = slide.read_region((0, 0), lowest, slide.level_dimensions[lowest]).convert("RGB")
+    coarse = [np.asarray(image.resize((8, 6), Image.Resampling.BOX), int) for image in (thumbnail, seen)]
+    assert np.abs(coarse[0] - coarse[1]).max() < 12, "but for what JPEG does to them"
+    assert coarse[1].std() > 12, "and not all of one colour"
 
 
 def test_a_thumbnail_of_garbage_is_refused(tmp_path: Path) -> None:
