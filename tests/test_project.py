@@ -41,7 +41,7 @@ def test_every_requirement_is_locked_with_hashes(lock: str) -> None:
     locked = requirements(lock)
     assert len(locked) > 40
     for requirement, hashes in locked.items():
-        assert re.fullmatch(r"[a-z0-9.-]+==[0-9a-z.]+", requirement)
+        assert re.fullmatch(r"[a-z0-9.-]+(\[[a-z0-9,-]+\])?==[0-9a-z.]+", requirement)
         assert hashes
         assert all(re.fullmatch("sha256:[0-9a-f]{64}", each) for each in hashes)
 
