@@ -1,0 +1,70 @@
+"""What is known of a batch's records: counts, codes and keys. No cell of any row."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import NewType
+
+from slidekeeper.model.identity import BatchId
+from slidekeeper.model.value import Value
+
+RecordsId = NewType("RecordsId", str)
+"""12 hexadecimal digits, drawn when the first file of a records folder is seen; one id through all revisions."""
+
+
+def new_records_id() -> RecordsId:
+    """Draw a new random records id."""
+    return RecordsId(secrets.token_hex(6))
+
+
+def records_key(batch: BatchId, revision: int) -> str:
+    """Bucket key of one revision's folder: ``records/<batch>/r<revision>``."""
+    return f"records/{batch}/r{revision}"
+
+
+class SourceFacts(Value):
+    """One CSV file after anonymization."""
+
+    source: str
+    contract: str
+    """Digest of the contract that was applied."""
+    contract_version: int
+    rows: int
+    """Rows that came through."""
+    rejected: Mapping[str, int]
+    """Rows that did not, by code."""
+    columns: tuple[str, ...]
+    """Columns that came out, in order."""
+    small_cells: int
+    """Rows whose combination of kept facts fewer than five rows share."""
+    digest: str
+    """``blake3:<hex>`` of the Parquet file."""
+
+
+class RecordsFacts(Value):
+    """One revision of a batch's records, as stored."""
+
+    records: RecordsId
+    revision: int
+    batch: BatchId
+    """The newest image batch of the same session."""
+    sources: tuple[SourceFacts, ...]
+    seconds: float
+    anonymizer: str
+
+    @property
+    def key(self) -> str:
+        """Bucket key of the revision's folder."""
+        return records_key(self.batch, self.revision)
+
+
+class AlignmentFacts(Value):
+    """How a batch's records fit its slides; counts only."""
+
+    records: RecordsId
+    revision: int
+    alignment: int
+    """Grows with every alignment of this batch."""
+    counts: Mapping[str, int]
+    """``matched``, ``slide-without-row``, ``row-without-slide``, ``duplicate-row``, ``ambiguous``, ``patient-conflict`` …"""

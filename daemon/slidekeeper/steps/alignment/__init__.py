@@ -1,0 +1,1 @@
+"""Alignment: rows of records are tied to slides; what did not match is counted, and why."""
