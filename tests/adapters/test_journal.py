@@ -100,7 +100,7 @@ async def test_a_command_waits_in_its_lane_until_it_is_carried_out(journal: Sqli
     await journal.commit_all([event_of(fact.PackArrived), event_of(fact.PackSettled)])
     assert await journal.pending("settle", 0, 10) == []
     (waiting,) = await journal.pending("anonymize", 0, 10)
-    assert (waiting.seq, waiting.pack, waiting.command, waiting.attempts) == (2, PACK, order.AnonymizePack(pack=PACK), 0)
+    assert (waiting.seq, waiting.subject, waiting.command, waiting.attempts) == (2, PACK, order.AnonymizePack(pack=PACK), 0)
 
 
 async def test_a_command_is_read_with_all_it_needs(journal: SqliteJournal) -> None:
@@ -113,7 +113,7 @@ async def test_a_lane_is_read_on_from_where_it_was(journal: SqliteJournal) -> No
     await asyncio.gather(*(journal.commit(event_of(fact.PackArrived, pack_id(number))) for number in (5, 3, 4, 1, 2)))
     first = await journal.pending("settle", 0, 2)
     rest = await journal.pending("settle", first[-1].seq, 10)
-    assert [waiting.pack for waiting in (*first, *rest)] == [pack_id(number) for number in (5, 3, 4, 1, 2)]
+    assert [waiting.subject for waiting in (*first, *rest)] == [pack_id(number) for number in (5, 3, 4, 1, 2)]
 
 
 async def test_a_command_given_again_is_behind_the_cursor(journal: SqliteJournal) -> None:

@@ -61,7 +61,7 @@ class MemoryJournal:
             if row.command and row.command.type == lane and row.lane_seq > after
         ]
         return [
-            Pending(seq, pack, row.command, row.attempts)
+            Pending(seq, str(pack), row.command, row.attempts)
             for seq, pack, row in sorted(rows, key=lambda item: item[0])[:limit]
             if row.command
         ]

@@ -10,9 +10,17 @@ from pydantic import ValidationError
 
 from slidekeeper.messages import commands as order
 from slidekeeper.messages.commands import command_from_json, command_to_json
-from writers.events import NUMBER, pack_id, slide_facts
+from writers.events import BATCH, NUMBER, RECORDS, pack_id, slide_facts
 
-FIELDS = {"pack": pack_id(1), "facts": slide_facts(pack_id(1)), "number": NUMBER, "revision": 2}
+FIELDS = {
+    "records": RECORDS,
+    "batch": BATCH,
+    "alignment": 3,
+    "pack": pack_id(1),
+    "facts": slide_facts(pack_id(1)),
+    "number": NUMBER,
+    "revision": 2,
+}
 COMMANDS = [kind(**{name: value for name, value in FIELDS.items() if name in kind.model_fields}) for kind in get_args(order.Command)]
 
 

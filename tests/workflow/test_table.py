@@ -10,13 +10,14 @@ import pytest
 from slidekeeper.errors import UndefinedTransition
 from slidekeeper.messages import commands as order
 from slidekeeper.messages import events as fact
-from slidekeeper.workflow.states import UNDER_WAY, BatchState, PackState
-from slidekeeper.workflow.table import BATCH_TABLE, PACK_TABLE, decide, decide_batch
-from writers.events import BATCH_EVENTS, PACK_EVENTS, event_of, pack_id
+from slidekeeper.workflow.states import UNDER_WAY, BatchState, PackState, RecordsState
+from slidekeeper.workflow.table import BATCH_TABLE, PACK_TABLE, RECORDS_TABLE, decide, decide_batch, decide_records
+from writers.events import BATCH_EVENTS, PACK_EVENTS, RECORDS, RECORDS_EVENTS, event_of, pack_id, records_facts
 
 PACK_PAIRS = list(product(PackState, PACK_EVENTS))
 BATCH_PAIRS = list(product(BatchState, BATCH_EVENTS))
-COMMANDS = get_args(order.Command)
+RECORDS_PAIRS = list(product(RecordsState, RECORDS_EVENTS))
+COMMANDS = get_args(order.AnyPackCommand)
 
 PATH = (
     (fact.PackArrived, PackState.ARRIVED, order.SettlePack),
@@ -139,3 +140,44 @@ def test_a_slide_that_is_visible_is_never_quarantined_or_discarded(state: PackSt
     for kind in (fact.PackQuarantined, fact.PackDiscarded, fact.PackVanished):
         with pytest.raises(UndefinedTransition):
             decide(state, event_of(kind))
+
+
+RECORDS_PATH = (
+    (fact.RecordsArrived, RecordsState.ARRIVED, None),
+    (fact.RecordsSettled, RecordsState.SETTLED, order.LoadRecords),
+    (fact.RecordsLoaded, RecordsState.LOADED, order.AlignRecords),
+    (fact.RecordsAligned, RecordsState.ALIGNED, None),
+)
+"""The way of sound records."""
+
+
+@pytest.mark.parametrize(("state", "kind"), [pair for pair in RECORDS_PAIRS if pair not in RECORDS_TABLE], ids=name_of)
+def test_a_pair_that_the_records_table_lacks_is_refused(state: RecordsState, kind: type[fact.AnyRecordsEvent]) -> None:
+    with pytest.raises(UndefinedTransition, match=f"records that are {state} cannot take"):
+        decide_records(state, event_of(kind))
+
+
+@pytest.mark.parametrize(("state", "kind"), list(RECORDS_TABLE), ids=name_of)
+def test_every_row_of_records_orders_its_own_command_about_the_same_records(state: RecordsState, kind: type[fact.AnyRecordsEvent]) -> None:
+    decision = decide_records(state, event_of(kind))
+    assert decision.state is RECORDS_TABLE[state, kind].state
+    assert type(decision.command) is (RECORDS_TABLE[state, kind].command or type(None))
+    assert decision.command is None or decision.command.subject == RECORDS
+
+
+def test_sound_records_go_through_every_step_in_order() -> None:
+    state = RecordsState.NEW
+    for kind, after, command in RECORDS_PATH:
+        decision = decide_records(state, event_of(kind))
+        assert (decision.state, type(decision.command)) == (after, command or type(None))
+        state = decision.state
+
+
+def test_records_are_aligned_again_as_the_revision_and_number_that_the_event_tells() -> None:
+    command = decide_records(RecordsState.ALIGNED, event_of(fact.RecordsOutdated, revision=3, alignment=7)).command
+    assert isinstance(command, order.AlignRecords)
+    assert (command.revision, command.alignment) == (3, 7)
+    withdrawn = event_of(fact.RecordsWithdrawn, facts=records_facts(revision=2), alignment=4)
+    again = decide_records(RecordsState.ALIGNED, withdrawn).command
+    assert isinstance(again, order.AlignRecords)
+    assert (again.revision, again.alignment) == (2, 4)

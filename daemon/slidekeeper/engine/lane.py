@@ -15,14 +15,15 @@ import structlog
 
 from slidekeeper.engine.places import Places
 from slidekeeper.errors import SlidekeeperError, Temporary, Unavailable, UndefinedTransition
-from slidekeeper.messages.events import AnyPackEvent, Event, PackQuarantined, StepFailed
+from slidekeeper.messages.events import AnyPackEvent, AnyRecordsEvent, Event
 from slidekeeper.ports.clock import Clock
 from slidekeeper.ports.journal import Journal, Pending
-from slidekeeper.workflow.retry import Quarantine, Retry, RetryPolicy, Suspend, treat
+from slidekeeper.workflow.retry import Quarantine, Retry, RetryPolicy, Suspend, failed, held, treat
 
 log = structlog.get_logger(__name__)
 
-Step: TypeAlias = Callable[[Any], Awaitable[AnyPackEvent | None]]
+AnyStepEvent: TypeAlias = AnyPackEvent | AnyRecordsEvent
+Step: TypeAlias = Callable[[Any], Awaitable[AnyStepEvent | None]]
 """Carries out one command and returns what happened, or None when that will be reported later."""
 
 Submit: TypeAlias = Callable[[Event], Awaitable[object]]
@@ -124,7 +125,7 @@ class Lane:
     async def _carry_out(self, pending: Pending) -> None:
         """Run the step until its event is committed or the daemon stops; a worker's place is held only while the step runs."""
         attempts = pending.attempts
-        structlog.contextvars.bind_contextvars(pack=pending.pack)
+        structlog.contextvars.bind_contextvars(**{pending.command.noun: pending.subject})
         while True:
             treatment = await self._attempt(pending, attempts + 1)
             if treatment is None:
@@ -140,7 +141,7 @@ class Lane:
 
     async def _attempt(self, pending: Pending, attempt: int) -> Retry | Suspend | None:
         """One try of the step; returns what to wait for before the next, or None when the command is settled."""
-        self._started[pending.pack] = self._clock.monotonic()
+        self._started[pending.subject] = self._clock.monotonic()
         try:
             event = await self._run_step(pending)
             if event is not None:
@@ -152,10 +153,10 @@ class Lane:
         except SlidekeeperError as error:
             return await self._treat(pending, error, attempt)
         finally:
-            del self._started[pending.pack]
+            del self._started[pending.subject]
             self._workers.release()
 
-    async def _run_step(self, pending: Pending) -> AnyPackEvent | None:
+    async def _run_step(self, pending: Pending) -> AnyStepEvent | None:
         try:
             return await self._spec.step(pending.command)
         except SlidekeeperError:
@@ -172,9 +173,8 @@ class Lane:
                 await self._places.suspend(treatment)
                 return treatment
             case Quarantine(reason, detail):
-                held = PackQuarantined(pack=pending.pack, step=self.name, reason=reason, detail=detail)
-                if await self._submit_if_defined(held):
-                    log.warning("pack quarantined", step=self.name, reason=reason, detail=detail)
+                if await self._submit_if_defined(held(pending.command, reason, detail)):
+                    log.warning(f"{pending.command.noun} quarantined", step=self.name, reason=reason, detail=detail)
                     return None
                 # What is stored already is nothing to hold back: its last steps are tried for ever, patiently.
                 return await self._try_again(pending, error, self._policy.longest_delay)
@@ -183,10 +183,10 @@ class Lane:
 
     async def _try_again(self, pending: Pending, error: SlidekeeperError, delay: float) -> Retry | None:
         log.info("step failed", step=self.name, reason=error.reason, detail=error.detail, delay=delay)
-        failed = StepFailed(pack=pending.pack, step=self.name, reason=error.reason, detail=error.detail)
-        return Retry(delay) if await self._submit_if_defined(failed) else None
+        told = failed(pending.command, error.reason, error.detail)
+        return Retry(delay) if await self._submit_if_defined(told) else None
 
-    async def _submit_if_defined(self, event: AnyPackEvent) -> bool:
+    async def _submit_if_defined(self, event: AnyStepEvent) -> bool:
         try:
             await self._submit(event)
         except UndefinedTransition as late:

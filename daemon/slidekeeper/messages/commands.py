@@ -2,56 +2,94 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, TypeAdapter
 
-from slidekeeper.model.identity import PackId, SlideNumber
+from slidekeeper.model.identity import BatchId, PackId, SlideNumber
+from slidekeeper.model.records import RecordsId
 from slidekeeper.model.slide import SlideFacts
 from slidekeeper.model.value import Value
 
 
-class SettlePack(Value):
+class PackCommand(Value):
+    """An order about one pack."""
+
+    noun: ClassVar[str] = "pack"
+    pack: PackId
+
+    @property
+    def subject(self) -> str:
+        """The id of the thing this order is about."""
+        return self.pack
+
+
+class RecordsCommand(Value):
+    """An order about the records of one batch."""
+
+    noun: ClassVar[str] = "records"
+    records: RecordsId
+    revision: int
+
+    @property
+    def subject(self) -> str:
+        """The id of the thing this order is about."""
+        return self.records
+
+
+class SettlePack(PackCommand):
     """Watch the pack's files until they are complete and quiet."""
 
     type: Literal["settle"] = "settle"
-    pack: PackId
 
 
-class AnonymizePack(Value):
+class AnonymizePack(PackCommand):
     """Write an anonymized, proven copy aside in the bucket."""
 
     type: Literal["anonymize"] = "anonymize"
-    pack: PackId
 
 
-class StoreSlide(Value):
+class StoreSlide(PackCommand):
     """Make the copy that lies aside visible under its final key."""
 
     type: Literal["store"] = "store"
-    pack: PackId
     facts: SlideFacts
 
 
-class CatalogSlide(Value):
+class CatalogSlide(PackCommand):
     """Bring the catalog up to this slide."""
 
     type: Literal["catalog"] = "catalog"
-    pack: PackId
     number: SlideNumber
     revision: int
 
 
-class ReleasePack(Value):
+class ReleasePack(PackCommand):
     """Let go of the originals: the slide is stored and verified."""
 
     type: Literal["release"] = "release"
-    pack: PackId
     number: SlideNumber
     revision: int
 
 
-Command: TypeAlias = SettlePack | AnonymizePack | StoreSlide | CatalogSlide | ReleasePack
+class LoadRecords(RecordsCommand):
+    """Read the files by contract, strip them of identifiers, search what came out, and store it."""
+
+    type: Literal["load"] = "load"
+    batch: BatchId
+
+
+class AlignRecords(RecordsCommand):
+    """Tie the rows of this revision to slides; ``alignment`` numbers the attempt at this revision."""
+
+    type: Literal["align"] = "align"
+    batch: BatchId
+    alignment: int
+
+
+AnyPackCommand: TypeAlias = SettlePack | AnonymizePack | StoreSlide | CatalogSlide | ReleasePack
+AnyRecordsCommand: TypeAlias = LoadRecords | AlignRecords
+Command: TypeAlias = AnyPackCommand | AnyRecordsCommand
 
 _COMMANDS: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
 

@@ -225,10 +225,12 @@ class RecordsAligned(RecordsEvent):
 
 
 class RecordsOutdated(RecordsEvent):
-    """Slides came late, or left: rows have to be tied to slides again."""
+    """Slides came late, or left: rows have to be tied to slides again, as alignment number ``alignment``."""
 
     type: Literal["records.outdated"] = "records.outdated"
     revision: int
+    batch: BatchId
+    alignment: int
 
 
 class RecordsFailed(RecordsEvent):
@@ -257,10 +259,11 @@ class RecordsRetried(RecordsEvent):
 
 
 class RecordsWithdrawn(RecordsEvent):
-    """Rows of somebody whose consent is withdrawn were removed from this revision in the bucket."""
+    """Rows of somebody whose consent is withdrawn were removed from all revisions; ``facts`` are the newest one's now."""
 
     type: Literal["records.withdrawn"] = "records.withdrawn"
     facts: RecordsFacts
+    alignment: int
 
 
 class WithdrawalEvent(Value):

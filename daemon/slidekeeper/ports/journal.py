@@ -10,7 +10,8 @@ from typing import Protocol
 from slidekeeper.messages.commands import Command
 from slidekeeper.messages.events import Event
 from slidekeeper.model.identity import BatchId, PackId
-from slidekeeper.workflow.states import BatchState, PackState
+from slidekeeper.model.records import RecordsId
+from slidekeeper.workflow.states import BatchState, PackState, RecordsState
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class Pending:
     """A command that is to be carried out, with the number of failed attempts so far."""
 
     seq: int
-    pack: PackId
+    subject: str
+    """The id of the pack or records that it is about."""
     command: Command
     attempts: int
 
@@ -58,6 +60,24 @@ class BatchRow:
     drop: str
     state: BatchState
     counts: Mapping[PackState, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsRow:
+    """The state of one batch's records as operators see it."""
+
+    records: RecordsId
+    state: RecordsState
+    revision: int
+    batch: BatchId
+    """Empty until its images are complete."""
+    alignment: int
+    """Number of the newest alignment of this revision, 0 before the first."""
+    attempts: int
+    reason: str
+    detail: str
+    arrived: datetime
+    updated: datetime
 
 
 class Journal(Protocol):
@@ -107,6 +127,14 @@ class Journal(Protocol):
 
     async def counts(self) -> Mapping[PackState, int]:
         """Number of packs per state."""
+        ...
+
+    async def records(self, states: Iterable[RecordsState] = (), after: str = "", limit: int = 1000) -> Sequence[RecordsRow]:
+        """Records in any of ``states`` (of all, when empty) with an id greater than ``after``, by id."""
+        ...
+
+    async def records_row(self, records: RecordsId) -> RecordsRow | None:
+        """The records of one batch, or None."""
         ...
 
     async def batch(self, batch: BatchId) -> BatchRow | None:

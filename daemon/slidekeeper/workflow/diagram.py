@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from slidekeeper.model.value import Value
-from slidekeeper.workflow.states import UNDER_WAY, PackState
-from slidekeeper.workflow.table import BATCH_TABLE, PACK_TABLE, Transition
+from slidekeeper.workflow.states import UNDER_WAY, PackState, RecordsState
+from slidekeeper.workflow.table import BATCH_TABLE, PACK_TABLE, RECORDS_TABLE, State, Transition
 
 INTRODUCTION = """# The workflow
 
@@ -20,15 +21,18 @@ An arrow's label is the event that moves the pack; the order that follows from i
 
 def render_workflow() -> str:
     """The whole document, Markdown."""
-    return "\n".join([INTRODUCTION, *_fenced(_pack_lines()), "", *_rows(), "", "## A batch", "", *_fenced(_batch_lines()), ""])
+    packs = [*_fenced(_machine_lines(PACK_TABLE, PackState)), "", *_pack_rows()]
+    records = [*_fenced(_machine_lines(RECORDS_TABLE, RecordsState)), "", *_records_rows()]
+    batches = ["## A batch", "", *_fenced(_batch_lines())]
+    return "\n".join([INTRODUCTION, *packs, "", *batches, "", "## A batch's records", "", *records, ""])
 
 
-def _pack_lines() -> Iterable[str]:
-    for (state, event), row in PACK_TABLE.items():
-        origin = "[*]" if state is PackState.NEW else state.value
+def _machine_lines(table: Mapping[tuple[State, Any], Transition[State]], states: type[State]) -> Iterable[str]:
+    for (state, event), row in table.items():
+        origin = "[*]" if state.value == "new" else state.value
         yield f"    {origin} --> {row.state.value}: {_label(event, row)}"
-    for state in PackState:
-        if _is_final(state):
+    for state in states:
+        if _is_final(state, table):
             yield f"    {state.value} --> [*]"
 
 
@@ -39,7 +43,7 @@ def _batch_lines() -> Iterable[str]:
     yield "    completed --> [*]"
 
 
-def _rows() -> Iterable[str]:
+def _pack_rows() -> Iterable[str]:
     yield "| state | a batch waits for it | event | next state | order |"
     yield "|---|---|---|---|---|"
     for (state, event), row in PACK_TABLE.items():
@@ -47,15 +51,22 @@ def _rows() -> Iterable[str]:
         yield f"| {state.value} | {waits} | `{_type(event)}` | {row.state.value} | {_order(row)} |"
 
 
+def _records_rows() -> Iterable[str]:
+    yield "| state | event | next state | order |"
+    yield "|---|---|---|---|"
+    for (state, event), row in RECORDS_TABLE.items():
+        yield f"| {state.value} | `{_type(event)}` | {row.state.value} | {_order(row)} |"
+
+
 def _fenced(lines: Iterable[str]) -> Iterable[str]:
     return ["```mermaid", "stateDiagram-v2", *lines, "```"]
 
 
-def _label(event: type[Value], row: Transition) -> str:
+def _label(event: type[Value], row: Transition[State]) -> str:
     return f"{_type(event)} / {_order(row)}" if _order(row) else _type(event)
 
 
-def _order(row: Transition) -> str:
+def _order(row: Transition[State]) -> str:
     if row.repeats:
         return "the same again"
     return _type(row.command) if row.command else ""
@@ -65,6 +76,6 @@ def _type(message: type[Value]) -> str:
     return str(message.model_fields["type"].default)
 
 
-def _is_final(state: PackState) -> bool:
+def _is_final(state: State, table: Mapping[tuple[State, Any], Transition[State]]) -> bool:
     """Whether no row leads away from a state."""
-    return not any(origin is state and row.state is not state for (origin, _), row in PACK_TABLE.items())
+    return not any(origin is state and row.state is not state for (origin, _), row in table.items())

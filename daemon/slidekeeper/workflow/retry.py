@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from slidekeeper.errors import Permanent, SlidekeeperError, Unavailable
+from slidekeeper.messages.commands import Command, PackCommand
+from slidekeeper.messages.events import PackQuarantined, RecordsFailed, RecordsQuarantined, StepFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +61,17 @@ def treat(error: SlidekeeperError, attempts: int, policy: RetryPolicy) -> Treatm
             return Quarantine(error.reason, f"{error.detail} (given up after {attempts} attempts)".strip())
         case _:
             return Retry(min(policy.longest_delay, policy.first_delay * policy.factor ** (attempts - 1)))
+
+
+def failed(command: Command, reason: str, detail: str) -> StepFailed | RecordsFailed:
+    """The event that tells that a command's step failed and will be tried again."""
+    if isinstance(command, PackCommand):
+        return StepFailed(pack=command.pack, step=command.type, reason=reason, detail=detail)
+    return RecordsFailed(records=command.records, step=command.type, reason=reason, detail=detail)
+
+
+def held(command: Command, reason: str, detail: str) -> PackQuarantined | RecordsQuarantined:
+    """The event that holds what a command is about for a person."""
+    if isinstance(command, PackCommand):
+        return PackQuarantined(pack=command.pack, step=command.type, reason=reason, detail=detail)
+    return RecordsQuarantined(records=command.records, step=command.type, reason=reason, detail=detail)

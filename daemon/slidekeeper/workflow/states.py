@@ -1,4 +1,4 @@
-"""The states a pack and a batch can be in."""
+"""The states that a pack, a batch and its records can be in."""
 
 from __future__ import annotations
 
@@ -29,6 +29,17 @@ class BatchState(enum.StrEnum):
     OPEN = "open"
     CLOSED = "closed"
     COMPLETED = "completed"
+
+
+class RecordsState(enum.StrEnum):
+    """Where the records of a batch stand."""
+
+    NEW = "new"
+    ARRIVED = "arrived"
+    SETTLED = "settled"
+    LOADED = "loaded"
+    ALIGNED = "aligned"
+    QUARANTINED = "quarantined"
 
 
 UNDER_WAY = frozenset({PackState.ARRIVED, PackState.SETTLED, PackState.ANONYMIZED, PackState.STORED})

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from slidekeeper.errors import UndefinedTransition
 from slidekeeper.messages import commands as order
 from slidekeeper.messages import events as fact
-from slidekeeper.workflow.states import BatchState, PackState
+from slidekeeper.workflow.states import BatchState, PackState, RecordsState
 
 Builder: TypeAlias = Callable[[Any], order.Command]
 
 
+State = TypeVar("State", PackState, RecordsState)
+
+
 @dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(Generic[State]):
     """One row's right side: the next state, and how the next command is made from the event."""
 
-    state: PackState
+    state: State
     command: type[order.Command] | None = None
     build: Builder | None = None
     repeats: bool = False
@@ -26,10 +29,10 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """What the table says for one pack: its next state and what to order, if anything."""
+class Decision(Generic[State]):
+    """What a table says: the next state and what to order, if anything."""
 
-    state: PackState
+    state: State
     command: order.Command | None
     repeats: bool = False
 
@@ -54,12 +57,29 @@ def _to_release(event: fact.SlideCatalogued | fact.PackDuplicated) -> order.Comm
     return order.ReleasePack(pack=event.pack, number=event.number, revision=event.revision)
 
 
+def _to_load(event: fact.RecordsSettled) -> order.Command:
+    return order.LoadRecords(records=event.records, revision=event.revision, batch=event.batch)
+
+
+def _to_align(event: fact.RecordsLoaded) -> order.Command:
+    return order.AlignRecords(records=event.records, revision=event.facts.revision, batch=event.facts.batch, alignment=1)
+
+
+def _to_align_again(event: fact.RecordsOutdated) -> order.Command:
+    return order.AlignRecords(records=event.records, revision=event.revision, batch=event.batch, alignment=event.alignment)
+
+
+def _to_align_the_rest(event: fact.RecordsWithdrawn) -> order.Command:
+    return order.AlignRecords(records=event.records, revision=event.facts.revision, batch=event.facts.batch, alignment=event.alignment)
+
+
 S = PackState
+R = RecordsState
 SETTLE = Transition(S.ARRIVED, order.SettlePack, _to_settle)
 ANONYMIZE = Transition(S.SETTLED, order.AnonymizePack, _to_anonymize)
 QUARANTINE = Transition(S.QUARANTINED)
 
-PACK_TABLE: Mapping[tuple[PackState, type[fact.AnyPackEvent]], Transition] = {
+PACK_TABLE: Mapping[tuple[PackState, type[fact.AnyPackEvent]], Transition[PackState]] = {
     (S.NEW, fact.PackArrived): SETTLE,
     (S.ARRIVED, fact.StepFailed): Transition(S.ARRIVED, repeats=True),
     (S.ARRIVED, fact.PackStuck): Transition(S.ARRIVED, repeats=True),
@@ -94,16 +114,47 @@ BATCH_TABLE: Mapping[tuple[BatchState, type[fact.AnyBatchEvent]], BatchState] = 
     (BatchState.CLOSED, fact.BatchCompleted): BatchState.COMPLETED,
 }
 
+RECORDS_TABLE: Mapping[tuple[RecordsState, type[fact.AnyRecordsEvent]], Transition[RecordsState]] = {
+    (R.NEW, fact.RecordsArrived): Transition(R.ARRIVED),
+    (R.ARRIVED, fact.RecordsSettled): Transition(R.SETTLED, order.LoadRecords, _to_load),
+    (R.ARRIVED, fact.RecordsQuarantined): Transition(R.QUARANTINED),
+    (R.SETTLED, fact.RecordsFailed): Transition(R.SETTLED, repeats=True),
+    (R.SETTLED, fact.RecordsArrived): Transition(R.ARRIVED),
+    (R.SETTLED, fact.RecordsQuarantined): Transition(R.QUARANTINED),
+    (R.SETTLED, fact.RecordsLoaded): Transition(R.LOADED, order.AlignRecords, _to_align),
+    (R.LOADED, fact.RecordsFailed): Transition(R.LOADED, repeats=True),
+    (R.LOADED, fact.RecordsWithdrawn): Transition(R.LOADED, order.AlignRecords, _to_align_the_rest),
+    (R.LOADED, fact.RecordsAligned): Transition(R.ALIGNED),
+    (R.ALIGNED, fact.RecordsOutdated): Transition(R.LOADED, order.AlignRecords, _to_align_again),
+    (R.ALIGNED, fact.RecordsWithdrawn): Transition(R.LOADED, order.AlignRecords, _to_align_the_rest),
+    (R.ALIGNED, fact.RecordsArrived): Transition(R.ARRIVED),
+    (R.QUARANTINED, fact.RecordsRetried): Transition(R.ARRIVED),
+    (R.QUARANTINED, fact.RecordsArrived): Transition(R.ARRIVED),
+}
 
-def decide(state: PackState, event: fact.AnyPackEvent) -> Decision:
+
+def decide(state: PackState, event: fact.AnyPackEvent) -> Decision[PackState]:
     """What follows when ``event`` happens to a pack in ``state``.
 
     Raises:
         UndefinedTransition: the table has no such row.
     """
-    row = PACK_TABLE.get((state, type(event)))
+    return _decision(PACK_TABLE.get((state, type(event))), "a pack", state, event)
+
+
+def decide_records(state: RecordsState, event: fact.AnyRecordsEvent) -> Decision[RecordsState]:
+    """What follows when ``event`` happens to a batch's records in ``state``.
+
+    Raises:
+        UndefinedTransition: the table has no such row.
+    """
+    return _decision(RECORDS_TABLE.get((state, type(event))), "records", state, event)
+
+
+def _decision(row: Transition[State] | None, what: str, state: State, event: fact.AnyPackEvent | fact.AnyRecordsEvent) -> Decision[State]:
     if row is None:
-        raise UndefinedTransition("undefined-transition", f"a pack that is {state} cannot take {event.type}")
+        verb = "are" if what == "records" else "is"
+        raise UndefinedTransition("undefined-transition", f"{what} that {verb} {state} cannot take {event.type}")
     return Decision(row.state, row.build(event) if row.build else None, row.repeats)
 
 

@@ -13,11 +13,13 @@ from slidekeeper.adapters.journal.transaction import ALL_BATCHES, tally
 from slidekeeper.messages.commands import command_from_json
 from slidekeeper.messages.events import event_from_json
 from slidekeeper.model.identity import BatchId, PackId
-from slidekeeper.ports.journal import BatchRow, PackRow, Pending, Recorded
-from slidekeeper.workflow.states import BatchState, PackState
+from slidekeeper.model.records import RecordsId
+from slidekeeper.ports.journal import BatchRow, PackRow, Pending, Recorded, RecordsRow
+from slidekeeper.workflow.states import BatchState, PackState, RecordsState
 
 EVENTS = "SELECT seq, id, time, data FROM events"
 PACKS = "SELECT pack, state, drop_name, batch, attempts, reason, detail, arrived, updated FROM packs"
+RECORDS = "SELECT records, state, revision, batch, alignment, attempts, reason, detail, arrived, updated FROM records"
 BATCHES = "SELECT batch, drop_name, state FROM batches"
 
 
@@ -47,9 +49,15 @@ class Reader:
 
     def pending(self, lane: str, after: int, limit: int) -> Sequence[Pending]:
         """Commands of one lane behind ``after``, oldest first."""
-        query = "SELECT lane_seq, pack, command, attempts FROM packs WHERE lane = ? AND lane_seq > ? ORDER BY lane_seq LIMIT ?"
-        rows = self._connection.execute(query, (lane, after, limit))
-        return [Pending(seq, PackId(pack), command_from_json(command), attempts) for seq, pack, command, attempts in rows]
+        rows = [
+            row
+            for table, key in (("packs", "pack"), ("records", "records"))
+            for row in self._connection.execute(
+                f"SELECT lane_seq, {key}, command, attempts FROM {table} WHERE lane = ? AND lane_seq > ? ORDER BY lane_seq LIMIT ?",  # noqa: S608 - our own names
+                (lane, after, limit),
+            )
+        ]
+        return [Pending(seq, subject, command_from_json(command), attempts) for seq, subject, command, attempts in sorted(rows)[:limit]]
 
     def events(self, after: int, limit: int, types: Iterable[str] = ()) -> Sequence[Recorded]:
         """Events behind ``after``, oldest first."""
@@ -79,6 +87,18 @@ class Reader:
     def counts(self) -> Mapping[PackState, int]:
         """Packs per state."""
         return tally(self._connection, ALL_BATCHES)
+
+    def records(self, states: Iterable[RecordsState], after: str, limit: int) -> Sequence[RecordsRow]:
+        """Records in any of ``states``, by id; of all when none is named."""
+        query = f"{RECORDS} WHERE state = ? AND records > ? ORDER BY records LIMIT ?"
+        wanted = list(states) or list(RecordsState)
+        rows = [row for state in wanted for row in self._connection.execute(query, (state, after, limit))]
+        return [_records_row(row) for row in sorted(rows)[:limit]]
+
+    def records_row(self, records: RecordsId) -> RecordsRow | None:
+        """The records of one batch, or None."""
+        row = self._connection.execute(f"{RECORDS} WHERE records = ?", (records,)).fetchone()
+        return _records_row(row) if row else None
 
     def batch(self, batch: BatchId) -> BatchRow | None:
         """One batch, or None."""
@@ -127,3 +147,9 @@ def _pack_row(row: Sequence[Any]) -> PackRow:
     pack, state, drop, batch, attempts, reason, detail, arrived, updated = row
     times = datetime.fromisoformat(arrived), datetime.fromisoformat(updated)
     return PackRow(PackId(pack), PackState(state), drop, BatchId(batch), attempts, reason, detail, *times)
+
+
+def _records_row(row: Sequence[Any]) -> RecordsRow:
+    records, state, revision, batch, alignment, attempts, reason, detail, arrived, updated = row
+    times = datetime.fromisoformat(arrived), datetime.fromisoformat(updated)
+    return RecordsRow(RecordsId(records), RecordsState(state), revision, BatchId(batch), alignment, attempts, reason, detail, *times)

@@ -1,6 +1,6 @@
 """Tables of the journal, and how its file is opened.
 
-``packs.lane`` and ``packs.command`` hold what is to be done next; ``lane_seq`` is the event that ordered it, so that a lane can
+``lane`` and ``command`` of packs and records hold what is to be done next; ``lane_seq`` is the event that ordered it, so that a lane can
 read on from where it was. ``tallies`` counts packs per batch and state, and under the empty batch those of all batches, within
 the same transaction: no count ever scans. Times are ISO 8601 with offset.
 """
@@ -48,6 +48,25 @@ MIGRATIONS = (
     CREATE INDEX batches_by_state ON batches (state, opened_seq);
     CREATE TABLE tallies (batch TEXT, state TEXT, packs INTEGER NOT NULL, PRIMARY KEY (batch, state)) WITHOUT ROWID;
     CREATE TABLE outbox (seq INTEGER PRIMARY KEY);
+    """,
+    """
+    CREATE TABLE records (
+        records TEXT PRIMARY KEY,
+        state TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        batch TEXT NOT NULL,
+        alignment INTEGER NOT NULL,
+        lane TEXT,
+        lane_seq INTEGER,
+        command TEXT,
+        attempts INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        arrived TEXT NOT NULL,
+        updated TEXT NOT NULL
+    );
+    CREATE INDEX records_by_lane ON records (lane, lane_seq) WHERE lane IS NOT NULL;
+    CREATE INDEX records_by_state ON records (state, records);
     """,
 )
 """Each brings the schema one version further; SQLite's ``user_version`` says how many a file has seen."""

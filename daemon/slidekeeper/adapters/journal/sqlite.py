@@ -15,9 +15,10 @@ from slidekeeper.adapters.journal.writer import Writer
 from slidekeeper.errors import Refused
 from slidekeeper.messages.events import Event
 from slidekeeper.model.identity import BatchId, PackId
+from slidekeeper.model.records import RecordsId
 from slidekeeper.ports.clock import Clock
-from slidekeeper.ports.journal import BatchRow, PackRow, Pending, Recorded
-from slidekeeper.workflow.states import BatchState, PackState
+from slidekeeper.ports.journal import BatchRow, PackRow, Pending, Recorded, RecordsRow
+from slidekeeper.workflow.states import BatchState, PackState, RecordsState
 
 T = TypeVar("T")
 
@@ -94,6 +95,14 @@ class SqliteJournal:
     async def counts(self) -> Mapping[PackState, int]:
         """Packs per state."""
         return await self._read(self._reader.counts)
+
+    async def records(self, states: Iterable[RecordsState] = (), after: str = "", limit: int = 1000) -> Sequence[RecordsRow]:
+        """Records in any of ``states``."""
+        return await self._read(self._reader.records, list(states), after, limit)
+
+    async def records_row(self, records: RecordsId) -> RecordsRow | None:
+        """The records of one batch."""
+        return await self._read(self._reader.records_row, records)
 
     async def batch(self, batch: BatchId) -> BatchRow | None:
         """One batch."""

@@ -1,4 +1,4 @@
-"""One event within a transaction: decide, record, move the pack or batch, count, and complete the batch if that was its last pack."""
+"""One event within a transaction: decide, record, move its subject, count, and complete the batch if that was its last pack."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple, TypeAlias
 
 from slidekeeper.messages.commands import command_to_json
 from slidekeeper.messages.events import (
     AnyBatchEvent,
     AnyPackEvent,
+    AnyRecordsEvent,
     BatchEvent,
     BatchOpened,
     Event,
@@ -19,17 +21,38 @@ from slidekeeper.messages.events import (
     PackEvent,
     PackQuarantined,
     PackStuck,
+    RecordsAligned,
+    RecordsArrived,
+    RecordsEvent,
+    RecordsFailed,
+    RecordsQuarantined,
+    RecordsSettled,
     StepFailed,
     event_to_json,
 )
 from slidekeeper.model.identity import BatchId
 from slidekeeper.ports.journal import Recorded
 from slidekeeper.workflow.batches import completion
-from slidekeeper.workflow.states import UNDER_WAY, BatchState, PackState
-from slidekeeper.workflow.table import Decision, decide, decide_batch
+from slidekeeper.workflow.states import UNDER_WAY, BatchState, PackState, RecordsState
+from slidekeeper.workflow.table import Decision, decide, decide_batch, decide_records
 
 ALL_BATCHES = BatchId("")
 """The tally under this id counts the packs of all batches."""
+
+
+AnyStepEvent: TypeAlias = AnyPackEvent | AnyRecordsEvent
+AnyDecision: TypeAlias = Decision[PackState] | Decision[RecordsState]
+
+
+class Rows(NamedTuple):
+    """The table that holds the states of one kind of subject."""
+
+    table: str
+    key: str
+
+
+PACKS = Rows("packs", "pack")
+RECORDS = Rows("records", "records")
 
 
 class Transaction:
@@ -51,6 +74,8 @@ class Transaction:
                 return self._record_of_pack(event, now)
             case BatchEvent():
                 return self._record_of_batch(event, now)
+            case RecordsEvent():
+                return self._record_of_records(event, now)
             case _:
                 return self._append(event, now)
 
@@ -72,10 +97,7 @@ class Transaction:
         recorded = self._append(event, now)
         if isinstance(event, PackArrived):
             self._insert(event, recorded)
-        if decision.repeats:
-            self._repeat(event, recorded)
-        else:
-            self._move(event, decision, recorded)
+        self._advance(PACKS, event, decision, recorded)
         if decision.state is not before:
             batch = event.batch if isinstance(event, PackArrived) else BatchId(row[1])
             self._count(batch, before, decision.state)
@@ -91,21 +113,52 @@ class Transaction:
             (event.pack, PackState.NEW, event.drop, event.batch, time, time),
         )
 
-    def _move(self, event: AnyPackEvent, decision: Decision, recorded: Recorded) -> None:
-        """Bring the pack into its next state and lane; only what holds it there now is shown as the reason."""
+    def _record_of_records(self, event: AnyRecordsEvent, now: datetime) -> Recorded:
+        row = self._execute("SELECT state FROM records WHERE records = ?", (event.records,)).fetchone()
+        decision = decide_records(RecordsState(row[0]) if row else RecordsState.NEW, event)
+        recorded = self._append(event, now)
+        if row is None:
+            fresh = (event.records, RecordsState.NEW, recorded.time.isoformat(), recorded.time.isoformat())
+            self._execute(
+                "INSERT INTO records (records, state, revision, batch, alignment, attempts, reason, detail, arrived, updated) "
+                "VALUES (?, ?, 0, '', 0, 0, '', '', ?, ?)",
+                fresh,
+            )
+        self._advance(RECORDS, event, decision, recorded)
+        self._note_revision(event)
+        return replace(recorded, ordered=decision.command.type) if decision.command else recorded
+
+    def _note_revision(self, event: AnyRecordsEvent) -> None:
+        """Keep what the row shows of the revision that is under way."""
+        match event:
+            case RecordsArrived():
+                self._execute("UPDATE records SET revision = ?, alignment = 0 WHERE records = ?", (event.revision, event.records))
+            case RecordsSettled():
+                self._execute("UPDATE records SET batch = ? WHERE records = ?", (event.batch, event.records))
+            case RecordsAligned():
+                self._execute("UPDATE records SET alignment = ? WHERE records = ?", (event.facts.alignment, event.records))
+
+    def _advance(self, rows: Rows, event: AnyStepEvent, decision: AnyDecision, recorded: Recorded) -> None:
+        if decision.repeats:
+            self._repeat(rows, event, recorded)
+        else:
+            self._move(rows, event, decision, recorded)
+
+    def _move(self, rows: Rows, event: AnyStepEvent, decision: AnyDecision, recorded: Recorded) -> None:
+        """Bring the subject into its next state and lane; only what holds it there now is shown as the reason."""
         command = decision.command
         ordered = (command.type, recorded.seq, command_to_json(command).decode()) if command else (None, None, None)
         self._execute(
-            "UPDATE packs SET state = ?, lane = ?, lane_seq = ?, command = ?, attempts = 0, reason = ?, detail = ?, updated = ? "
-            "WHERE pack = ?",
-            (decision.state, *ordered, *_reason(event), recorded.time.isoformat(), event.pack),
+            f"UPDATE {rows.table} SET state = ?, lane = ?, lane_seq = ?, command = ?, attempts = 0, reason = ?, detail = ?, updated = ? "  # noqa: S608 - our own names
+            f"WHERE {rows.key} = ?",
+            (decision.state, *ordered, *_reason(event), recorded.time.isoformat(), event.subject),
         )
 
-    def _repeat(self, event: AnyPackEvent, recorded: Recorded) -> None:
+    def _repeat(self, rows: Rows, event: AnyStepEvent, recorded: Recorded) -> None:
         """The pending command stays; the row shows why it was not carried out yet."""
         self._execute(
-            "UPDATE packs SET attempts = attempts + ?, reason = ?, detail = ?, updated = ? WHERE pack = ?",
-            (isinstance(event, StepFailed), *_reason(event), recorded.time.isoformat(), event.pack),
+            f"UPDATE {rows.table} SET attempts = attempts + ?, reason = ?, detail = ?, updated = ? WHERE {rows.key} = ?",  # noqa: S608 - our own names
+            (isinstance(event, (StepFailed, RecordsFailed)), *_reason(event), recorded.time.isoformat(), event.subject),
         )
 
     def _count(self, batch: BatchId, before: PackState, after: PackState) -> None:
@@ -141,10 +194,10 @@ def tally(connection: sqlite3.Connection, batch: BatchId) -> Mapping[PackState, 
     return {PackState(state): packs for state, packs in rows}
 
 
-def _reason(event: AnyPackEvent) -> tuple[str, str]:
-    """Reason and detail that the pack's row shows after this event."""
+def _reason(event: AnyStepEvent) -> tuple[str, str]:
+    """Reason and detail that the subject's row shows after this event."""
     match event:
-        case PackQuarantined() | StepFailed() | PackStuck():
+        case PackQuarantined() | StepFailed() | PackStuck() | RecordsQuarantined() | RecordsFailed():
             return event.reason, event.detail
         case _:
             return "", ""
