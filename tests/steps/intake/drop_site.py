@@ -17,6 +17,7 @@ from slidekeeper.adapters.journal.sqlite import SqliteJournal
 from slidekeeper.errors import Unavailable
 from slidekeeper.messages.commands import SettlePack
 from slidekeeper.messages.events import Event
+from slidekeeper.model.identity import PackId
 from slidekeeper.model.phi import PackFiles
 from slidekeeper.settings.sections import DropSettings
 from slidekeeper.steps.intake.service import Intake
@@ -84,7 +85,7 @@ class DropSite:
         while True:
             for pending in await self.journal.pending("settle", after, 100):
                 after = pending.seq
-                await self.intake.settle(SettlePack(pack=pending.pack))
+                await self.intake.settle(SettlePack(pack=PackId(pending.subject)))
             await asyncio.sleep(0.005)
 
     def drop(self, path: str | bytes, content: bytes = b"pixels") -> Path:
