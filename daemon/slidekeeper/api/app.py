@@ -15,7 +15,7 @@ from slidekeeper.errors import Refused, SlidekeeperError
 from slidekeeper.ports.desk import Answer, Desk
 
 PROBLEM = "application/problem+json"
-UNKNOWN = frozenset({"unknown-pack", "unknown-slide"})
+UNKNOWN = frozenset({"unknown-pack", "unknown-slide", "unknown-records", "unknown-number"})
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many")]
 After = Annotated[str, Query(max_length=64, description="Continue behind this one")]
@@ -32,6 +32,12 @@ class BatchReady(Order):
     """The notice that a folder's scans are complete."""
 
     folder: str = Field(max_length=4096)
+
+
+class Withdrawal(Order):
+    """The order to remove slides and patients everywhere."""
+
+    numbers: list[str] = Field(min_length=1, max_length=1000)
 
 
 def create_app(desk: Desk) -> FastAPI:
@@ -70,6 +76,21 @@ def _add_questions(app: FastAPI, desk: Desk) -> None:
     async def quarantine(after: After = "", limit: Limit = 100) -> list[Any]:
         return list(await desk.quarantine(after, limit))
 
+    @app.get("/records")
+    async def records(after: After = "", limit: Limit = 100) -> list[Any]:
+        return list(await desk.records(after, limit))
+
+    @app.get("/records/{records}")
+    async def record(records: str) -> Answer:
+        row = await desk.record(records)
+        if row is None:
+            raise Refused("unknown-records", f"there are no records {records[:12]}", "See `slidekeeper records list`")
+        return row
+
+    @app.get("/withdrawals")
+    async def withdrawals() -> list[Any]:
+        return list(await desk.withdrawals())
+
     @app.get("/events")
     async def events(after: int = -1, limit: Limit = 100, type: Annotated[list[str] | None, Query()] = None) -> list[Any]:
         return list(await desk.events(after, limit, type or ()))
@@ -87,6 +108,14 @@ def _add_orders(app: FastAPI, desk: Desk) -> None:
     @app.post("/quarantine/{pack}/discard")
     async def discard(pack: str, order: Order) -> Answer:
         return await desk.discard(pack, order.by)
+
+    @app.post("/records/{records}/retry")
+    async def retry_records(records: str, order: Order) -> Answer:
+        return await desk.retry_records(records, order.by)
+
+    @app.post("/withdrawals")
+    async def withdraw(order: Withdrawal) -> Answer:
+        return await desk.withdraw(order.numbers, order.by)
 
     @app.post("/batches/ready")
     async def batch_ready(order: BatchReady) -> Answer:

@@ -30,7 +30,8 @@ class Exit(enum.IntEnum):
     NOT_FOUND = 4
 
 
-EXITS = {"daemon-not-running": Exit.NOT_RUNNING, "unknown-pack": Exit.NOT_FOUND, "unknown-slide": Exit.NOT_FOUND}
+UNKNOWN = ("unknown-pack", "unknown-slide", "unknown-records", "unknown-number")
+EXITS = {"daemon-not-running": Exit.NOT_RUNNING, **dict.fromkeys(UNKNOWN, Exit.NOT_FOUND)}
 
 
 @dataclass(frozen=True, slots=True)

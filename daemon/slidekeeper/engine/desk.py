@@ -6,23 +6,27 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from slidekeeper.engine.engine import Engine
 from slidekeeper.engine.heartbeat import LagMeter
 from slidekeeper.errors import Refused, UndefinedTransition
-from slidekeeper.messages.events import AnyPackEvent, PackDiscarded, PackRetried
+from slidekeeper.messages.events import AnyPackEvent, ConsentWithdrawn, PackDiscarded, PackRetried, RecordsRetried, SlidesRemoved
 from slidekeeper.messages.wire import cloud_event_mapping
 from slidekeeper.model.identity import BatchId, PackId
+from slidekeeper.model.records import RecordsId
 from slidekeeper.ports.catalog import Catalog
 from slidekeeper.ports.desk import Answer
-from slidekeeper.ports.journal import Journal, Outbox, PackRow, Recorded
+from slidekeeper.ports.journal import Journal, Outbox, PackRow, Recorded, RecordsRow
 from slidekeeper.workflow.states import PackState
 
-TROUBLES = ("pack.quarantined", "pack.stuck", "step.failed", "place.suspended", "watch.degraded")
+TROUBLES = ("pack.quarantined", "pack.stuck", "step.failed", "records.quarantined", "records.failed", "place.suspended", "watch.degraded")
 FOLLOW_SECONDS = 15.0
 PAGE = 500
+MANY = 10_000
+"""Withdrawals, which are few."""
 
 
 def pack_answer(row: PackRow) -> Answer:
@@ -31,6 +35,21 @@ def pack_answer(row: PackRow) -> Answer:
         "pack": row.pack,
         "state": row.state.value,
         "drop": row.drop,
+        "batch": row.batch,
+        "attempts": row.attempts,
+        "reason": row.reason,
+        "detail": row.detail,
+        "arrived": row.arrived.isoformat(),
+        "updated": row.updated.isoformat(),
+    }
+
+
+def records_answer(row: RecordsRow) -> Mapping[str, Any]:
+    """The JSON form of a records row."""
+    return {
+        "records": row.records,
+        "state": row.state.value,
+        "revision": row.revision,
         "batch": row.batch,
         "attempts": row.attempts,
         "reason": row.reason,
@@ -83,6 +102,31 @@ class ReadingDesk:
         row = await self._journal.pack(PackId(pack))
         return pack_answer(row) if row else None
 
+    async def records(self, after: str, limit: int) -> Sequence[Answer]:
+        """The records of each batch, with the counts of what is current."""
+        rows = await self._journal.records((), after, limit)
+        current = {fact["records"]: fact for fact in await self._catalog.records(after, limit)}
+        return [{**records_answer(row), **_counts(current.get(row.records, {})), "waits_for": self._waits_for(row.records)} for row in rows]
+
+    async def record(self, records: str) -> Answer | None:
+        """The records of one batch with the history of their revisions."""
+        row = await self._journal.records_row(RecordsId(records))
+        if row is None:
+            return None
+        history = list(await self._catalog.record(records))
+        return {**records_answer(row), "waits_for": self._waits_for(row.records), "history": history}
+
+    async def withdrawals(self) -> Sequence[Answer]:
+        """Every withdrawal of consent, and whether it is carried out."""
+        found = await self._journal.latest(MANY, ("consent.withdrawn", "slides.removed"))
+        removed = {recorded.event.subject: recorded.event for recorded in found if isinstance(recorded.event, SlidesRemoved)}
+        orders = [(recorded.time, recorded.event) for recorded in found if isinstance(recorded.event, ConsentWithdrawn)]
+        return [_withdrawal_answer(time, order, removed.get(order.withdrawal)) for time, order in orders]
+
+    def _waits_for(self, _records: str) -> str:
+        """What records that have not settled wait for; only a daemon that runs knows."""
+        return ""
+
     def _event_answer(self, recorded: Recorded) -> Answer:
         return cloud_event_mapping(recorded.id, recorded.time, recorded.event, self._site) | {"sequence": str(recorded.seq)}
 
@@ -95,6 +139,23 @@ class ReadingDesk:
         return usage
 
 
+def _counts(fact: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Rows and alignment of the current revision."""
+    return {"rows": fact.get("rows", 0), "rejected": fact.get("rejected", 0), "aligned": fact.get("counts") or {}}
+
+
+def _withdrawal_answer(time: datetime, order: ConsentWithdrawn, removed: SlidesRemoved | None) -> Answer:
+    return {
+        "withdrawal": order.withdrawal,
+        "ordered": time.isoformat(),
+        "by": order.by,
+        "slides": len(order.slides),
+        "state": "removed" if removed else "under way",
+        "revisions": removed.revisions if removed else 0,
+        "rows": removed.rows if removed else 0,
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Live:
     """What a running daemon can tell and do beyond journal and catalog."""
@@ -104,6 +165,8 @@ class Live:
     lag: LagMeter
     drops: Callable[[], Sequence[Mapping[str, Any]]]
     close_batch: Callable[[Path, str], Awaitable[BatchId]]
+    waiting_records: Mapping[RecordsId, str]
+    withdraw: Callable[[Sequence[str], str], Awaitable[str]]
 
 
 class DaemonDesk(ReadingDesk):
@@ -152,6 +215,25 @@ class DaemonDesk(ReadingDesk):
     async def discard(self, pack: str, by: str) -> Answer:
         """Decide that a quarantined pack is not wanted."""
         return await self._order(PackDiscarded(pack=PackId(pack), by=by))
+
+    async def retry_records(self, records: str, by: str) -> Answer:
+        """Take records out of quarantine."""
+        if await self._journal.records_row(RecordsId(records)) is None:
+            raise Refused("unknown-records", f"there are no records {records[:12]}", "See `slidekeeper records list`")
+        try:
+            await self._live.engine.submit(RecordsRetried(records=RecordsId(records), by=by))
+        except UndefinedTransition as refused:
+            raise Refused("not-in-quarantine", refused.detail, "See `slidekeeper records list`") from None
+        return await self.record(records) or {}
+
+    async def withdraw(self, numbers: Sequence[str], by: str) -> Answer:
+        """Order a withdrawal; it is carried out at once, and again after a crash."""
+        withdrawal = await self._live.withdraw(numbers, by)
+        [answer] = [answer for answer in await self.withdrawals() if answer["withdrawal"] == withdrawal]
+        return answer
+
+    def _waits_for(self, records: str) -> str:
+        return self._live.waiting_records.get(RecordsId(records), "")
 
     async def batch_ready(self, folder: str, by: str) -> Answer:
         """Close the open batch of a folder."""

@@ -282,6 +282,8 @@ class ConsentWithdrawn(WithdrawalEvent):
 
     type: Literal["consent.withdrawn"] = "consent.withdrawn"
     slides: tuple[SlideNumber, ...]
+    others: tuple[str, ...]
+    """Numbers of the patients and cases that go with them."""
     by: str
 
 

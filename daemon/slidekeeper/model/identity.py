@@ -33,6 +33,11 @@ def new_slide_number() -> SlideNumber:
     return SlideNumber(str(low + secrets.randbelow(9 * low)))
 
 
+def slide_key(number: SlideNumber) -> str:
+    """Bucket key of one slide's folder: ``slides/<first 3 digits>/<number>``."""
+    return f"slides/{number[:3]}/{number}"
+
+
 def revision_key(number: SlideNumber, revision: int) -> str:
     """Bucket key of one slide revision's folder: ``slides/<first 3 digits>/<number>/r<revision>``."""
-    return f"slides/{number[:3]}/{number}/r{revision}"
+    return f"{slide_key(number)}/r{revision}"

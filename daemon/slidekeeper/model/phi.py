@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from slidekeeper.model.concealed import Concealed
 from slidekeeper.model.identity import BatchId, PackId
+from slidekeeper.model.records import RecordsId
 
 
 class Barcode(Concealed[str]):
@@ -31,6 +32,8 @@ class Role(enum.StrEnum):
     THUMBNAIL = "thumbnail"
     BARCODE = "barcode"
     SIDECAR = "sidecar"
+    TABLE = "table"
+    """A CSV file of records."""
     SPECIAL = "special"
     """A symlink, FIFO, socket or device: never opened, reported instead."""
 
@@ -74,3 +77,27 @@ class PackFiles:
     def size(self) -> int:
         """Sum of all members' sizes in bytes."""
         return sum(member.identity.size for member in self.members)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One CSV file of a batch, and the source whose contract it answers."""
+
+    source: str
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsFiles:
+    """The restricted half of a batch's records: where its files lie."""
+
+    records: RecordsId
+    revision: int
+    folder: RelativePath
+    """The session's folder below the records folder; named like the session's folder below the drop folder."""
+    files: tuple[SourceFile, ...]
+
+    @property
+    def size(self) -> int:
+        """Sum of all files' sizes in bytes."""
+        return sum(file.member.identity.size for file in self.files)

@@ -23,6 +23,11 @@ def records_key(batch: BatchId, revision: int) -> str:
     return f"records/{batch}/r{revision}"
 
 
+def alignment_key(batch: BatchId, revision: int, alignment: int) -> str:
+    """Bucket key of one alignment's folder: ``records/<batch>/r<revision>-a<alignment>``."""
+    return f"records/{batch}/r{revision}-a{alignment}"
+
+
 class SourceFacts(Value):
     """One CSV file after anonymization."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeAlias
@@ -87,6 +87,22 @@ class Bucket(Protocol):
 
     def has(self, key: str) -> bool:
         """Whether a published object or folder exists under ``key``."""
+        ...
+
+    def names(self, key: str) -> Sequence[str]:
+        """Names of all that lies below a published folder; empty where there is none."""
+        ...
+
+    def rewrite(self, key: str, data: bytes) -> None:
+        """Replace a small published object, atomically and durably. Only a withdrawal of consent does that.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+        """
+        ...
+
+    def remove(self, key: str) -> bool:
+        """Remove a published object or folder, durably; whether it was there. Only a withdrawal of consent does that."""
         ...
 
     def probe(self) -> None:

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from slidekeeper.model.records import RecordsId
 from slidekeeper.ports.journal import Recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Kin:
+    """Numbers that belong to the same patients."""
+
+    slides: frozenset[str]
+    others: frozenset[str]
+    """Of patients and cases."""
 
 
 class Catalog(Protocol):
@@ -30,6 +41,34 @@ class Catalog(Protocol):
 
     async def slide(self, number: str) -> Sequence[Mapping[str, Any]]:
         """All revisions of one slide, oldest first; empty when unknown."""
+        ...
+
+    async def stored_in(self, numbers: Sequence[str], batches: Sequence[str]) -> Sequence[tuple[str, str]]:
+        """Number and batch of every stored slide that is among ``numbers`` or in one of ``batches``."""
+        ...
+
+    async def has_alignments(self) -> bool:
+        """Whether any records were aligned yet."""
+        ...
+
+    async def waiting_for(self, numbers: Sequence[str], batches: Sequence[str]) -> Sequence[RecordsId]:
+        """Records of one of ``batches``, or whose current alignment has rows without a slide that refer to one of ``numbers``."""
+        ...
+
+    async def kin(self, numbers: Sequence[str]) -> Kin:
+        """All that the current records tie to these slides and patients; the numbers themselves included."""
+        ...
+
+    async def records(self, after: str = "", limit: int = 100) -> Sequence[Mapping[str, Any]]:
+        """Current records of each batch with a records id greater than ``after``, by id."""
+        ...
+
+    async def record(self, records: str) -> Sequence[Mapping[str, Any]]:
+        """All revisions of one batch's records, oldest first; empty when unknown."""
+        ...
+
+    async def compact(self) -> None:
+        """Make the file anew without the bytes of rows that are no longer there."""
         ...
 
     async def publish(self, folder: Path) -> None:

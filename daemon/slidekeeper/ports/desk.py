@@ -35,6 +35,18 @@ class ReadingDesk(Protocol):
         """One pack in any state, or None."""
         ...
 
+    async def records(self, after: str, limit: int) -> Sequence[Answer]:
+        """The records of each batch in any state, by records id."""
+        ...
+
+    async def record(self, records: str) -> Answer | None:
+        """The records of one batch with the history of their revisions, or None."""
+        ...
+
+    async def withdrawals(self) -> Sequence[Answer]:
+        """Every withdrawal of consent, oldest first."""
+        ...
+
 
 class Desk(ReadingDesk, Protocol):
     """What only a running daemon can do."""
@@ -49,6 +61,14 @@ class Desk(ReadingDesk, Protocol):
 
     async def discard(self, pack: str, by: str) -> Answer:
         """Decide that a quarantined pack is not wanted."""
+        ...
+
+    async def retry_records(self, records: str, by: str) -> Answer:
+        """Take records out of quarantine to try again."""
+        ...
+
+    async def withdraw(self, numbers: Sequence[str], by: str) -> Answer:
+        """Withdraw the consent for slides or patients."""
         ...
 
     async def batch_ready(self, folder: str, by: str) -> Answer:

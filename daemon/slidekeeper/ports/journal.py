@@ -60,6 +60,8 @@ class BatchRow:
     drop: str
     state: BatchState
     counts: Mapping[PackState, int]
+    opened: int = 0
+    """The ``seq`` of the event that opened it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -76,8 +76,29 @@ class MemoryBucket:
 
     def has(self, key: str) -> bool:
         self.probe()
-        objects = {f"{folder}/{name}" for folder, names in self._published.items() for name in names}
+        objects = self._objects()
         return key in objects or any(known.startswith(f"{key}/") for known in objects) or key in self._published
+
+    def names(self, key: str) -> Sequence[str]:
+        self.probe()
+        below = [known[len(key) + 1 :] for known in self._objects() if known.startswith(f"{key}/")]
+        return sorted({name.partition("/")[0] for name in below})
+
+    def rewrite(self, key: str, data: bytes) -> None:
+        self.read(key)
+        folder, _, name = key.rpartition("/")
+        self._published[folder][name] = data
+
+    def remove(self, key: str) -> bool:
+        there = self.has(key)
+        folder, _, name = key.rpartition("/")
+        self._published.get(folder, {}).pop(name, None)
+        for known in [known for known in self._published if known == key or known.startswith(f"{key}/")]:
+            del self._published[known]
+        return there
+
+    def _objects(self) -> set[str]:
+        return {f"{folder}/{name}" for folder, names in self._published.items() for name in names}
 
     def probe(self) -> None:
         if self.trouble:

@@ -159,3 +159,36 @@ def test_an_object_that_was_never_published_is_not_found(bucket: Bucket) -> None
 def test_a_probe_leaves_nothing_aside(bucket: Bucket) -> None:
     bucket.probe()
     assert bucket.asides() == set()
+
+
+def test_a_folder_tells_the_names_below_it(bucket: Bucket) -> None:
+    spliced(bucket)
+    bucket.put("pack", "slide.json", b"{}")
+    bucket.publish("pack", KEY)
+    assert list(bucket.names(KEY)) == ["slide.json", "slide.svs"]
+    assert list(bucket.names("slides/123/123456789012")) == ["r1"]
+    assert list(bucket.names("slides/999")) == []
+
+
+def test_a_rewritten_object_holds_the_new_bytes_and_nothing_else_appears(bucket: Bucket) -> None:
+    bucket.put("rows", "patients.parquet", b"all rows")
+    bucket.publish("rows", "records/b/r1")
+    bucket.rewrite("records/b/r1/patients.parquet", b"some rows")
+    assert bucket.read("records/b/r1/patients.parquet") == b"some rows"
+    assert list(bucket.names("records/b/r1")) == ["patients.parquet"]
+
+
+def test_what_was_never_published_cannot_be_rewritten(bucket: Bucket) -> None:
+    with pytest.raises(FileNotFoundError):
+        bucket.rewrite("records/b/r1/patients.parquet", b"rows")
+    assert not bucket.has("records/b")
+
+
+def test_a_removed_folder_is_gone_with_all_in_it_and_nothing_beside_it(bucket: Bucket) -> None:
+    for pack, key in (("one", KEY), ("two", "slides/123/123456789999/r1")):
+        spliced(bucket, pack)
+        bucket.publish(pack, key)
+    assert bucket.remove("slides/123/123456789012") is True
+    assert bucket.remove("slides/123/123456789012") is False
+    assert not bucket.has(f"{KEY}/slide.svs")
+    assert bucket.has("slides/123/123456789999/r1/slide.svs")

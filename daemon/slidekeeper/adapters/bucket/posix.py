@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,6 +148,41 @@ class PosixBucket:
         self._check_there()
         with _bucket_errors():
             return _exists(self.root / key)
+
+    def names(self, key: str) -> Sequence[str]:
+        """Names of all that lies below a published folder."""
+        self._check_there()
+        with _bucket_errors():
+            return sorted(entry.name for entry in os.scandir(self.root / key)) if _is_folder(self.root / key) else []
+
+    def rewrite(self, key: str, data: bytes) -> None:
+        """Replace a small published object."""
+        self._check_there()
+        target = self.root / key
+        with _bucket_errors(absence_is_an_answer=True):
+            target.stat()
+            aside = target.with_name(f".{target.name}.part")
+            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            aside.replace(target)
+            _sync_folder(target.parent)
+
+    def remove(self, key: str) -> bool:
+        """Remove a published object or folder."""
+        self._check_there()
+        target = self.root / key
+        with _bucket_errors():
+            if not _exists(target):
+                return False
+            if target.is_dir():
+                shutil.rmtree(target)
+            else:
+                target.unlink()
+            _sync_folder(target.parent)
+            return True
 
     def probe(self) -> None:
         """Prove that the bucket can be written."""

@@ -20,7 +20,7 @@ from slidekeeper.workflow.states import BatchState, PackState, RecordsState
 EVENTS = "SELECT seq, id, time, data FROM events"
 PACKS = "SELECT pack, state, drop_name, batch, attempts, reason, detail, arrived, updated FROM packs"
 RECORDS = "SELECT records, state, revision, batch, alignment, attempts, reason, detail, arrived, updated FROM records"
-BATCHES = "SELECT batch, drop_name, state FROM batches"
+BATCHES = "SELECT batch, drop_name, state, opened_seq FROM batches"
 
 
 class Reader:
@@ -134,8 +134,8 @@ class Reader:
         return [row for each in wanted for row in self._connection.execute(of_type, {**values, "type": each})]
 
     def _batch_row(self, row: Sequence[Any]) -> BatchRow:
-        batch, drop, state = row
-        return BatchRow(BatchId(batch), drop, BatchState(state), tally(self._connection, BatchId(batch)))
+        batch, drop, state, opened = row
+        return BatchRow(BatchId(batch), drop, BatchState(state), tally(self._connection, BatchId(batch)), opened)
 
 
 def _recorded(row: Sequence[Any]) -> Recorded:

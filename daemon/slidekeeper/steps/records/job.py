@@ -1,0 +1,208 @@
+"""What a worker does with one batch's files: pure functions of one picklable argument. Raw rows live in its memory and nowhere else.
+
+The files are read twice: first to learn which identifiers need numbers, then, with the numbers, to write what may leave. Keys never
+reach the worker.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import polars as pl
+from blake3 import blake3
+
+from slidekeeper.errors import Permanent, SlidekeeperError, SourceChanged
+from slidekeeper.model.concealed import Concealed
+from slidekeeper.model.contract import Action, Column, Contract, Domain, Identifies
+from slidekeeper.model.phi import Member
+from slidekeeper.model.records import SourceFacts
+from slidekeeper.ports.bucket import Bucket
+from slidekeeper.ports.drop import Drop
+from slidekeeper.ports.tables import TableReader
+from slidekeeper.steps.records.audit import Identifiers, audit
+from slidekeeper.steps.records.canaries import plant, remove
+from slidekeeper.steps.records.rules import check_rules
+from slidekeeper.steps.records.small_cells import rows_in_small_cells
+from slidekeeper.steps.records.transform import Keys, transform
+
+REPORTED_REJECTS = 100_000
+"""Rejected rows that the hospital's report names one by one; beyond that the file is wrong as a whole."""
+ROW_GROUP = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRequest:
+    """One file and its contract."""
+
+    member: Member
+    contract: Contract
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyRequest:
+    """All files of one batch."""
+
+    drop: Drop
+    sources: tuple[SourceRequest, ...]
+    reader: TableReader
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that did not come through; tells no cell."""
+
+    source: str
+    line: int
+    column: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What has to be known before anything can be written."""
+
+    values: Mapping[Domain, Concealed[tuple[str, ...]]]
+    """Distinct identifiers in sound rows, by domain."""
+    rejects: tuple[Reject, ...]
+    needs_offsets: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRequest:
+    """The survey's request again, with the numbers that were drawn since."""
+
+    survey: SurveyRequest
+    keys: Keys
+    bucket: Bucket
+    aside: str
+    today: date
+
+
+@dataclass(slots=True)
+class _Sound:
+    """Sound rows of one source, and how many were not."""
+
+    contract: Contract
+    rows: pl.DataFrame
+    rejected: Mapping[str, int]
+    outgoing: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+
+def survey_records(request: SurveyRequest) -> Survey:
+    """Read and check every file.
+
+    Raises:
+        Permanent: a file is not what its contract says.
+        SourceChanged: a file changed meanwhile.
+    """
+    values: dict[Domain, set[str]] = {domain: set() for domain in Domain}
+    rejects: list[Reject] = []
+    for source in request.sources:
+        rows, found = _read(request, source)
+        for domain, column in _identified(source.contract):
+            values[domain] |= set(rows[column.name].drop_nulls().unique())
+        rejects += _listed(source.contract.source, found)
+    hidden = {domain: Concealed(tuple(sorted(found))) for domain, found in values.items()}
+    shifts = any(column.action is Action.SHIFT for source in request.sources for column in source.contract.columns)
+    return Survey(hidden, tuple(rejects), shifts)
+
+
+def load_records(request: LoadRequest) -> tuple[SourceFacts, ...]:
+    """Write every source's anonymized rows aside, searched and found clean.
+
+    Raises:
+        Permanent: ``identifier-found``, with columns and counts; or a file is not what its contract says.
+        SourceChanged: a file changed meanwhile.
+        Unavailable: the bucket cannot take it now.
+    """
+    try:
+        return tuple(_loaded(request))
+    except BaseException:
+        _clean_up(request)
+        raise
+
+
+def _loaded(request: LoadRequest) -> Iterator[SourceFacts]:
+    sound = []
+    for source in request.survey.sources:
+        rows, rejects = _read(request.survey, source)
+        sound.append(_Sound(source.contract, rows, Counter(rejects["code"])))
+    identifiers = Identifiers.from_values(_identifying(sound))
+    for part in sound:
+        planted, canary = plant(part.rows, part.contract)
+        part.outgoing = transform(planted, part.contract, request.keys.with_canary(canary), request.today)
+        identifiers = identifiers.with_canary(canary)
+    _search(sound, identifiers)
+    for part in sound:
+        yield _write(request, part)
+
+
+def _search(sound: Sequence[_Sound], identifiers: Identifiers) -> None:
+    findings = audit({part.contract.source: part.outgoing for part in sound}, identifiers)
+    if findings:
+        where = ", ".join(f"{finding.source}.{finding.column}: {finding.count} cells ({finding.kind})" for finding in findings[:20])
+        raise Permanent("identifier-found", where, "Correct the contract of this column, or the rows, and retry")
+
+
+def _write(request: LoadRequest, part: _Sound) -> SourceFacts:
+    clean = remove(part.outgoing)
+    stream = io.BytesIO()
+    clean.write_parquet(stream, compression="zstd", row_group_size=ROW_GROUP)
+    data = stream.getvalue()
+    request.bucket.put(request.aside, f"{part.contract.source}.parquet", data)
+    return SourceFacts(
+        source=part.contract.source,
+        contract=part.contract.digest,
+        contract_version=part.contract.version,
+        rows=clean.height,
+        rejected=dict(part.rejected),
+        columns=tuple(clean.columns),
+        small_cells=rows_in_small_cells(clean, part.contract),
+        digest=f"blake3:{blake3(data).hexdigest()}",
+    )
+
+
+def _read(request: SurveyRequest, source: SourceRequest) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Sound rows, and rejects by line, column and code."""
+    with request.drop.open(source.member) as stream:
+        try:
+            table = request.reader.read(stream, source.contract)
+        except Permanent as wrong:
+            raise Permanent(wrong.reason, f"{source.contract.source}: {wrong.detail}", wrong.remedy) from None
+    if request.drop.identify(source.member.path) != source.member.identity:
+        raise SourceChanged("source-changed", "a file of records changed while it was read")
+    rows, rejects = check_rules(table.rows.reveal(), source.contract)
+    return rows, pl.concat([table.rejects, rejects]).sort("line")
+
+
+def _identified(contract: Contract) -> Iterator[tuple[Domain, Column]]:
+    for domain in Domain:
+        column = contract.of_domain(domain)
+        if column is not None:
+            yield domain, column
+
+
+def _identifying(sound: Sequence[_Sound]) -> Iterator[tuple[Identifies, str]]:
+    """Every distinct value of every column that identifies."""
+    for part in sound:
+        for column in part.contract.columns:
+            if column.identifies not in {Identifies.NOT, Identifies.AGE, Identifies.FREE_TEXT}:
+                for value in part.rows[column.name].drop_nulls().unique():
+                    yield column.identifies, value
+
+
+def _listed(source: str, rejects: pl.DataFrame) -> list[Reject]:
+    rows = rejects.select("line", "column", "code").head(REPORTED_REJECTS).iter_rows()
+    return [Reject(source, *row) for row in rows]
+
+
+def _clean_up(request: LoadRequest) -> None:
+    """Remove what lies aside; if that fails too, the next start sweeps it, and the first error matters more."""
+    try:
+        request.bucket.discard(request.aside)
+    except SlidekeeperError:
+        return

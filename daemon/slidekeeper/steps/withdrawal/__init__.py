@@ -1,0 +1,1 @@
+"""Withdrawal of consent: slides, records and links of somebody are removed everywhere."""
