@@ -72,9 +72,7 @@ class SqliteKnownRecords:
             return None
         records, revision, folder = rows[0]
         files = self._rows("SELECT source, path, size, mtime_ns, ctime_ns FROM records_files WHERE records = ? ORDER BY source", (records,))
-        members = (
-            SourceFile(source, Member(RelativePath(path), Role.TABLE, FileIdentity(*identity))) for source, path, *identity in files
-        )
+        members = (SourceFile(source, Member(RelativePath(path), Role.TABLE, FileIdentity(*identity))) for source, path, *identity in files)
         return RecordsFiles(RecordsId(records), revision, RelativePath(folder), tuple(members))
 
     def _remember(self, files: RecordsFiles) -> None:

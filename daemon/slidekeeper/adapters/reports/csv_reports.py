@@ -42,7 +42,9 @@ class CsvReports:
             await aiofiles.os.replace(aside, place / f"{name}.csv")
         except OSError as trouble:
             name_of_error = errno.errorcode.get(trouble.errno or 0, "OSError")
-            raise Unavailable("records-reports", "reports", name_of_error, "Make [records] reports writable; work goes on by itself") from None
+            raise Unavailable(
+                "records-reports", "reports", name_of_error, "Make [records] reports writable; work goes on by itself"
+            ) from None
 
 
 def _restricted(path: str, flags: int) -> int:

@@ -66,9 +66,7 @@ class AlignStep:
         await asyncio.to_thread(self._publish, command, facts, alignment)
         return facts
 
-    async def _slides(
-        self, sources: Mapping[str, pl.DataFrame], own: set[BatchId]
-    ) -> tuple[pl.DataFrame, Mapping[str, Sequence[str]]]:
+    async def _slides(self, sources: Mapping[str, pl.DataFrame], own: set[BatchId]) -> tuple[pl.DataFrame, Mapping[str, Sequence[str]]]:
         """Stored slides that rows may mean, or that are of the records' own batches; and other numbers for what is not stored."""
         references = {SlideNumber(number) for frame in sources.values() for number in frame["slide_number"].drop_nulls().unique()}
         stored = dict(await self.catalog.stored_in(sorted(references), sorted(own)))
@@ -82,10 +80,8 @@ class AlignStep:
         """Tell the hospital which rows and slides stand alone; slides by the names that its people know."""
         alone = [SlideNumber(number) for number in alignment.slides.filter(pl.col("problem").is_not_null())["slide_number"]]
         names = await self.linking.reveal(alone)
-        rows: list[Sequence[str | int | Concealed[str]]] = [
-            (problem, source, line, "")
-            for problem, source, line in alignment.rows.filter(pl.col("problem").is_not_null()).select("problem", "source", "row").iter_rows()
-        ]
+        problems = alignment.rows.filter(pl.col("problem").is_not_null()).select("problem", "source", "row")
+        rows: list[Sequence[str | int | Concealed[str]]] = [(*problem, "") for problem in problems.iter_rows()]
         rows += [(Finding.SLIDE_WITHOUT_ROW.value, "", "", names[number].identifier) for number in alone if number in names]
         await self.reports.write(session.folder, f"alignment-r{facts.revision}", REPORT_HEADER, rows)
 

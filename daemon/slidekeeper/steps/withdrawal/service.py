@@ -9,7 +9,7 @@ import asyncio
 import io
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -83,7 +83,9 @@ class Withdrawals:
         await self._catch_up()
         kin = await self._catalog.kin(numbers)
         if not kin.slides and not kin.others:
-            raise Refused("unknown-number", "nothing is known of these numbers", "See `slidekeeper slides list`, `slidekeeper records list`")
+            raise Refused(
+                "unknown-number", "nothing is known of these numbers", "See `slidekeeper slides list`, `slidekeeper records list`"
+            )
         slides = tuple(SlideNumber(number) for number in sorted(kin.slides))
         withdrawal = secrets.token_hex(6)
         self._withdrawn |= set(slides)
@@ -140,8 +142,8 @@ class Withdrawals:
         """Take the rows out of every revision of every batch's records; alignments that name them are made anew."""
         rows = 0
         for batch in await asyncio.to_thread(self._bucket.names, RECORDS):
-            stripped = await asyncio.to_thread(lambda batch=batch: list(self._strip_batch(batch, numbers)))
-            naming = await asyncio.to_thread(lambda batch=batch: list(self._alignments_naming(batch, numbers)))
+            stripped = await asyncio.to_thread(self._strip_batch, batch, numbers)
+            naming = await asyncio.to_thread(self._alignments_naming, batch, numbers)
             removed = sum(removed for _, removed in stripped)
             if removed or naming:
                 await self._align_again(max((facts for facts, _ in stripped), key=lambda facts: facts.revision))
@@ -155,17 +157,15 @@ class Withdrawals:
         if row is not None and row.state in SETTLED:
             await self._report(RecordsWithdrawn(records=newest.records, facts=newest, alignment=row.alignment + 1))
 
-    def _alignments_naming(self, batch: str, numbers: frozenset[str]) -> Iterator[str]:
-        for name in self._bucket.names(f"{RECORDS}/{batch}"):
-            folder = f"{RECORDS}/{batch}/{name}"
-            if "-a" in name and _named(_read(self._bucket, f"{folder}/{ALIGNMENT}"), numbers).any():
-                yield folder
+    def _alignments_naming(self, batch: str, numbers: frozenset[str]) -> Sequence[str]:
+        """Keys of a batch's alignments that name one of ``numbers``."""
+        alignments = [f"{RECORDS}/{batch}/{name}" for name in self._bucket.names(f"{RECORDS}/{batch}") if "-a" in name]
+        return [key for key in alignments if _named(_read(self._bucket, f"{key}/{ALIGNMENT}"), numbers).any()]
 
-    def _strip_batch(self, batch: str, numbers: frozenset[str]) -> Iterator[tuple[RecordsFacts, int]]:
+    def _strip_batch(self, batch: str, numbers: frozenset[str]) -> Sequence[tuple[RecordsFacts, int]]:
         """Every revision of a batch's records, and how many rows were taken out of it."""
-        for name in self._bucket.names(f"{RECORDS}/{batch}"):
-            if "-a" not in name:
-                yield self._strip_revision(f"{RECORDS}/{batch}/{name}", numbers)
+        revisions = [f"{RECORDS}/{batch}/{name}" for name in self._bucket.names(f"{RECORDS}/{batch}") if "-a" not in name]
+        return [self._strip_revision(key, numbers) for key in revisions]
 
     def _strip_revision(self, folder: str, numbers: frozenset[str]) -> tuple[RecordsFacts, int]:
         facts = RecordsFacts.model_validate_json(self._bucket.read(f"{folder}/{FACTS}"))
