@@ -103,6 +103,9 @@ class RecordsSettings(Section):
     """Where the three CSV files of a batch arrive."""
 
     path: Path = Field(Path("records"), description="The watched records folder; restricted like a drop folder.")
+    settle_seconds: PositiveFloat = Field(10.0, description="Quiet time: size, mtime and ctime of all files unchanged for this long.")
+    scan_seconds: PositiveFloat = Field(10.0, description="Interval at which the folder is looked through.")
+    timeout_seconds: PositiveFloat = Field(1800.0, description="x")
 
 
 class BucketSettings(Section):

@@ -20,7 +20,7 @@ T = TypeVar("T")
 TABLES = """
 CREATE TABLE IF NOT EXISTS records (records TEXT PRIMARY KEY, folder BLOB NOT NULL UNIQUE, revision INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS records_files (
-    records TEXT, source TEXT, path BLOB, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, PRIMARY KEY (records, source)) WITHOUT ROWID;
+    records TEXT, source TEXT, path BLOB, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, PRIMARY KEY (records, path)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS records_position (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS batches_by_folder ON batches (folder);
 """
@@ -71,7 +71,7 @@ class SqliteKnownRecords:
         if not rows:
             return None
         records, revision, folder = rows[0]
-        files = self._rows("SELECT source, path, size, mtime_ns, ctime_ns FROM records_files WHERE records = ? ORDER BY source", (records,))
+        files = self._rows("SELECT source, path, size, mtime_ns, ctime_ns FROM records_files WHERE records = ? ORDER BY source, path", (records,))
         members = (SourceFile(source, Member(RelativePath(path), Role.TABLE, FileIdentity(*identity))) for source, path, *identity in files)
         return RecordsFiles(RecordsId(records), revision, RelativePath(folder), tuple(members))
 
