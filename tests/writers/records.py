@@ -21,7 +21,7 @@ GLEASONS = ("Gleason 3+4=7", "Gleason 4+3=7 (ISUP 3)", "Gleason score 3+3=6", ""
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
+class Person:
     """One made-up person."""
 
     last: str
@@ -47,16 +47,16 @@ class PlantedRecords:
     """What was written."""
 
     files: Sequence[Path]
-    patients: Mapping[str, Patient]
+    patients: Mapping[str, Person]
     """By image file name."""
     identifiers: set[str] = field(default_factory=set)
 
 
-def patient(random: Random) -> Patient:
+def patient(random: Random) -> Person:
     """A person whose names occur nowhere else."""
     number = random.randrange(100, 999)
     last, first = f"{random.choice(LAST_NAMES)}{number}", f"{random.choice(FIRST_NAMES)}{number}"
-    return Patient(
+    return Person(
         last=last,
         first=first,
         mrn=f"00{random.randrange(10**5, 10**6)}",
@@ -91,7 +91,7 @@ def write_records(folder: Path, slides: Iterable[str], *, seed: int = 1, mistake
     return PlantedRecords(made, people, identifiers)
 
 
-def _imagery(name: str, case: str, person: Patient, random: Random) -> dict[str, str]:
+def _imagery(name: str, case: str, person: Person, random: Random) -> dict[str, str]:
     scanned = f"{random.randrange(1, 28):02d}.{random.randrange(1, 10):02d}.2026 {random.randrange(8, 18):02d}:15"
     return {
         "Image File": name,
@@ -110,7 +110,7 @@ def _imagery(name: str, case: str, person: Patient, random: Random) -> dict[str,
     }
 
 
-def _person(name: str, case: str, person: Patient, random: Random) -> dict[str, str]:
+def _person(name: str, case: str, person: Person, random: Random) -> dict[str, str]:
     collected = date(2026, 1, 1) + timedelta(days=random.randrange(200))
     return {
         "Image File": name,
@@ -136,7 +136,7 @@ def _person(name: str, case: str, person: Patient, random: Random) -> dict[str, 
     }
 
 
-def _diagnosis(name: str, case: str, person: Patient, random: Random) -> dict[str, str]:
+def _diagnosis(name: str, case: str, person: Person, random: Random) -> dict[str, str]:
     found = date(2026, 3, 1) + timedelta(days=random.randrange(100))
     return {
         "Image File": name,
