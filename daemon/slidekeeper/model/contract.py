@@ -10,7 +10,7 @@ import enum
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -85,6 +85,11 @@ class Profile(enum.StrEnum):
 
 TIMES = frozenset({ValueType.DATE, ValueType.DATETIME})
 NUMBERS = frozenset({ValueType.INTEGER, ValueType.DECIMAL})
+TRUTHS: Mapping[str, bool] = {
+    **dict.fromkeys(("true", "yes", "y", "1", "ja", "j"), True),
+    **dict.fromkeys(("false", "no", "n", "0", "nein"), False),
+}
+"""How :attr:`ValueType.BOOLEAN` is written, in lower case."""
 ALLOWED: dict[Identifies, frozenset[Action]] = {
     Identifies.NAME: frozenset({Action.DROP}),
     Identifies.FILE_NAME: frozenset({Action.DROP, Action.PSEUDONYMIZE}),

@@ -98,7 +98,7 @@ def frame(text: bytes, line: int, grammar: Grammar, *, final: bool) -> Framed:
             lines.append(line)
         elif code != "blank":
             rejects.append((line, code))
-        line += line_ends(taken)
+        line += line_ends(taken) if grammar.quote in taken else 1  # only quotes hold further lines
         position = end
     return Framed(rows, lines, rejects, text[position:], line)
 
