@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import polars as pl
 
 from slidekeeper.model.contract import OLDEST_AGE, Column, Dialect, Identifies
@@ -45,7 +47,7 @@ def _binned(number: pl.Expr, edges: tuple[float, ...]) -> pl.Expr:
 def _labels(edges: tuple[float, ...]) -> tuple[str, ...]:
     """Names of the classes that the edges make, from low to high."""
     names = [_plain(edge) for edge in edges]
-    between = (f"[{low},{high})" for low, high in zip(names, names[1:], strict=False))
+    between = (f"[{low},{high})" for low, high in pairwise(names))
     return (f"<{names[0]}", *between, f">={names[-1]}")
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import polars as pl
 
@@ -21,6 +21,9 @@ from slidekeeper.steps.records.grammars import extract, grammar_of
 from slidekeeper.steps.records.oldest import may_be_oldest
 from slidekeeper.steps.records.typed_cells import any_day, typed
 from slidekeeper.steps.records.zip3 import zip3
+
+if TYPE_CHECKING:
+    from slidekeeper.steps.records.canaries import CanaryValues
 
 ROW = "row"
 """Output column: the line of the file on which the row began."""
@@ -43,6 +46,12 @@ class Keys:
     """By domain: raw cell to 12-digit number."""
     offsets: Mapping[str, int] = field(repr=False, default_factory=dict)
     """Patient number to days, never zero; needed where dates are shifted."""
+
+    def with_canary(self, canary: CanaryValues) -> Keys:
+        """These keys and those of made-up rows, which the linking table never sees."""
+        domains = self.numbers.keys() | canary.numbers.keys()
+        numbers = {domain: {**self.numbers.get(domain, {}), **canary.numbers.get(domain, {})} for domain in domains}
+        return Keys(numbers, {**self.offsets, **canary.offsets})
 
 
 def transform(

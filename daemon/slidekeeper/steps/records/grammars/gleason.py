@@ -42,7 +42,7 @@ def read(candidates: Sequence[str]) -> Reading:
     if scores - {first + second} or groups - {group} or len(tertiary) > 1:
         return {}
     known: dict[str, str | int] = {"primary": first, "secondary": second, "score": first + second, "grade_group": group}
-    return known | {"tertiary": each for each in tertiary}
+    return known | ({"tertiary": tertiary.pop()} if tertiary else {})
 
 
 def grade_group(primary: int, secondary: int) -> int:
