@@ -1,0 +1,101 @@
+"""Rare combinations: who shares a year, an age and a region with fewer than five others may be found by those who know that much.
+
+What is reported are counts by columns, never the combination's values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+import polars as pl
+
+from slidekeeper.model.contract import Action, Column, Contract, Identifies, ValueType
+
+FEWEST = 5
+"""Patients who must share a combination (the k of k-anonymity, Sweeney 2002)."""
+MOST_COLUMNS = 6
+"""Columns that are combined; the first of those given."""
+MOST_COMBINED = 3
+"""Columns of one combination. What is rare in two columns is rare in every three that hold them."""
+PATIENT = "patient_number"
+FREQUENT = (Identifies.ZIP, Identifies.AGE, Identifies.BIRTH_DATE, Identifies.DATE)
+"""What others are likely to know, most telling first."""
+
+
+def quasi_columns(contract: Contract) -> tuple[str, ...]:
+    """Output columns that somebody else may know of a patient, the most telling first: region, age, years, then kept words and truths."""
+    told = [column for column in contract.columns if _is_quasi(column)]
+    return tuple(column.output_name for column in sorted(told, key=_rank))[:MOST_COLUMNS]
+
+
+def small_cells(frame: pl.DataFrame, quasi_columns: Sequence[str], k: int = FEWEST) -> pl.DataFrame:
+    """Report single columns, pairs and triples whose values fewer than ``k`` patients share.
+
+    Args:
+        frame: output of a source, without canaries. Patients are counted where their number is known, rows otherwise.
+        quasi_columns: output columns to combine; the first :data:`MOST_COLUMNS`, as far as the frame has them.
+        k: fewest patients that a combination must have. An empty cell is a value like any other.
+
+    Returns:
+        A row for each combination of columns: ``columns`` (List of String), ``cells`` (distinct combinations of values),
+        ``small`` (those with fewer than ``k`` patients), ``rows`` (in small ones), ``fewest`` (patients in the smallest).
+    """
+    coded, codes = _coded(frame, quasi_columns)
+    report = [([codes[code] for code in chosen], *_counts(coded, chosen, k)) for chosen in _chosen(tuple(codes))]
+    counts = dict.fromkeys(("cells", "small", "rows", "fewest"), pl.Int64)
+    return pl.DataFrame(report, schema={"columns": pl.List(pl.String), **counts}, orient="row")
+
+
+def rows_in_small_cells(frame: pl.DataFrame, quasi_columns: Sequence[str], k: int = FEWEST) -> int:
+    """Rows that stand in at least one of the combinations that :func:`small_cells` reports."""
+    coded, codes = _coded(frame, quasi_columns)
+    rare = pl.zeros(coded.height, dtype=pl.Boolean, eager=True)
+    for chosen in combinations(codes, min(MOST_COMBINED, len(codes))):
+        rare = rare | (coded.join(_shared(coded, chosen), on=chosen, how="left", maintain_order="left")["patients"] < k) if chosen else rare
+    return int(coded["rows"].filter(rare).sum())
+
+
+def _is_quasi(column: Column) -> bool:
+    """Whether others may know what comes out of a column."""
+    if column.action in {Action.YEAR, Action.ZIP3}:
+        return True
+    if column.action is Action.GENERALIZE:
+        return column.identifies is Identifies.AGE
+    return column.action is Action.KEEP and column.type in {ValueType.TEXT, ValueType.BOOLEAN}
+
+
+def _rank(column: Column) -> int:
+    """Place in the order of what others are likely to know."""
+    return FREQUENT.index(column.identifies) if column.identifies in FREQUENT else len(FREQUENT)
+
+
+def _coded(frame: pl.DataFrame, quasi_columns: Sequence[str]) -> tuple[pl.DataFrame, dict[str, str]]:
+    """Distinct combinations of patient and values, as small numbers, with the number of their ``rows``; and which code is which column."""
+    chosen = [name for name in quasi_columns if name in frame.columns][:MOST_COLUMNS]
+    codes = {f"q{place}": name for place, name in enumerate(chosen)}
+    values = [pl.col(name).rank("dense").fill_null(0).cast(pl.UInt32).alias(code) for code, name in codes.items()]
+    who = pl.col(PATIENT) if PATIENT in frame.columns else pl.lit(None, dtype=pl.String)
+    alone = -1 - pl.int_range(pl.len(), dtype=pl.Int64)
+    patient = pl.when(who.is_null()).then(alone).otherwise(who.rank("dense").cast(pl.Int64)).alias("patient")
+    return frame.select(patient, *values).group_by("patient", *codes).agg(pl.len().cast(pl.Int64).alias("rows")), codes
+
+
+def _chosen(codes: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Single columns, pairs, triples."""
+    for size in range(1, MOST_COMBINED + 1):
+        yield from combinations(codes, size)
+
+
+def _shared(coded: pl.DataFrame, chosen: Sequence[str]) -> pl.DataFrame:
+    """Each combination of values in the chosen columns, with its ``patients`` and ``rows``."""
+    people = coded.group_by("patient", *chosen).agg(pl.col("rows").sum())
+    return people.group_by(chosen).agg(pl.len().cast(pl.Int64).alias("patients"), pl.col("rows").sum())
+
+
+def _counts(coded: pl.DataFrame, chosen: Sequence[str], k: int) -> tuple[int, int, int, int | None]:
+    """Combinations, small ones, rows in those, patients in the smallest."""
+    shared = _shared(coded, chosen)
+    small = shared.filter(pl.col("patients") < k)
+    fewest = shared["patients"].min()
+    return shared.height, small.height, int(small["rows"].sum()), fewest if isinstance(fewest, int) else None

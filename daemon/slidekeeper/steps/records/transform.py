@@ -1,0 +1,224 @@
+"""What becomes of a source's rows: identifiers become numbers, dates become years or distances, the rest is kept, coarsened or dropped.
+
+Pure and columnwise: whole columns at once, no cell by itself. What is not named by the contract does not come out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, TypeAlias
+
+import polars as pl
+
+from slidekeeper.errors import Permanent, Refused
+from slidekeeper.model.contract import OLDEST_AGE, Action, Column, Contract, Domain, Identifies, ValueType
+from slidekeeper.ports.tables import LINE
+from slidekeeper.steps.records.generalizing import generalized
+from slidekeeper.steps.records.grammars import extract, grammar_of
+from slidekeeper.steps.records.oldest import may_be_oldest
+from slidekeeper.steps.records.typed_cells import any_day, typed
+from slidekeeper.steps.records.zip3 import zip3
+
+if TYPE_CHECKING:
+    from slidekeeper.steps.records.canaries import CanaryValues
+
+ROW = "row"
+"""Output column: the line of the file on which the row began."""
+
+DAYS_OF_OLDEST = OLDEST_AGE * 365
+"""Days since birth from which an age counts as 90 (a few weeks early, leap days being left out)."""
+
+Scrub: TypeAlias = Callable[[pl.Series, pl.Series | None], pl.Series]
+"""``(texts, patients)`` to texts without identifiers, same length. ``patients``: raw cells of the patient column, when there is one."""
+
+_OFFSET, _OLDEST = "\0offset", "\0oldest"
+"""Columns of the working frame; no header can hold these names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What the linking table answered for the identifiers of a batch."""
+
+    numbers: Mapping[Domain, Mapping[str, str]] = field(repr=False)
+    """By domain: raw cell to 12-digit number."""
+    offsets: Mapping[str, int] = field(repr=False, default_factory=dict)
+    """Patient number to days, never zero; needed where dates are shifted."""
+
+    def with_canary(self, canary: CanaryValues) -> Keys:
+        """These keys and those of made-up rows, which the linking table never sees."""
+        domains = self.numbers.keys() | canary.numbers.keys()
+        numbers = {domain: {**self.numbers.get(domain, {}), **canary.numbers.get(domain, {})} for domain in domains}
+        return Keys(numbers, {**self.offsets, **canary.offsets})
+
+
+def transform(
+    rows: pl.DataFrame,
+    contract: Contract,
+    keys: Keys,
+    today: date,
+    scrub: Scrub | None = None,
+    oldest: Collection[str] = (),
+) -> pl.DataFrame:
+    """Return the rows as they may leave the hospital, in their order.
+
+    Args:
+        rows: ``line`` (Int64) and the contract's columns (String), as :class:`~slidekeeper.ports.tables.RawTable` has them.
+        contract: says what becomes of each column.
+        keys: numbers for every identifier that occurs, offsets for every patient whose dates are shifted.
+        today: the day on which ages are judged.
+        scrub: removes identifiers from free text; without it, columns to scrub are dropped.
+        oldest: numbers of patients whom other sources of the batch know to be 90 or older; see :func:`oldest_patients`.
+
+    Returns:
+        ``row`` (Int64); ``slide_number``, ``case_number``, ``patient_number`` (String), as far as the contract has them; then the other
+        columns in the contract's order: kept ones typed, years and days Int32, classes, ZIP prefixes and vocabulary words String.
+        Shifted dates and times are Dates: the time of day, exact to the minute, would find the visit again in any other system.
+        Dates of a row whose patient is not named cannot be shifted, and are null.
+
+    Raises:
+        Permanent: ``missing-number``, ``missing-offset`` or ``zero-offset``: ``keys`` do not fit the rows; ``scrub-broken``.
+        Refused: ``output-collision``, the contract gives two results one name.
+    """
+    output_columns(contract, scrubbing=scrub is not None)
+    frame = _prepared(rows, contract, keys, today, oldest)
+    domains = [f"{domain}_number" for domain in Domain if contract.of_domain(domain)]
+    parts = [frame.select(pl.col(LINE).alias(ROW), *(pl.col(f"\0{name}").alias(name) for name in domains))]
+    parts += [part for column in contract.columns for part in _outcome(frame, column, contract, today, scrub)]
+    return pl.concat(parts, how="horizontal")
+
+
+def output_columns(contract: Contract, *, scrubbing: bool) -> tuple[str, ...]:
+    """Names of the columns that come out, in order.
+
+    Raises:
+        Refused: ``output-collision``, two of them are the same.
+    """
+    domains = [f"{domain}_number" for domain in Domain if contract.of_domain(domain)]
+    names = [ROW, *domains, *(name for column in contract.columns for name in _names(column, scrubbing))]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise Refused("output-collision", f"contract {contract.source}: {twice[0]} would come out twice", "Give the columns an output.")
+    return tuple(names)
+
+
+def oldest_patients(rows: pl.DataFrame, contract: Contract, keys: Keys, today: date) -> frozenset[str]:
+    """Numbers of the patients whom these rows show to be, or perhaps to be, 90 or older: for the other sources of the batch."""
+    if contract.of_domain(Domain.PATIENT) is None:
+        return frozenset()
+    old = rows.filter(may_be_oldest(contract, today))
+    return frozenset(_numbers(old, contract, keys, Domain.PATIENT).drop_nulls().unique().to_list())
+
+
+def _names(column: Column, scrubbing: bool) -> Iterator[str]:
+    """Output columns that one column becomes, beside numbers."""
+    if column.action is Action.EXTRACT:
+        yield from (f"{column.output_name}_{part.name}" for part in grammar_of(column.grammar).parts)
+    elif column.action not in {Action.DROP, Action.PSEUDONYMIZE} and (scrubbing or column.action is not Action.SCRUB):
+        yield column.output_name
+
+
+def _prepared(rows: pl.DataFrame, contract: Contract, keys: Keys, today: date, oldest: Collection[str]) -> pl.DataFrame:
+    """The rows with their numbers, their offset, and whether their patient's birth year must be hidden."""
+    numbers = [_numbers(rows, contract, keys, domain).alias(f"\0{domain}_number") for domain in Domain if contract.of_domain(domain)]
+    frame = rows.with_columns(*numbers, may_be_oldest(contract, today).alias(_OLDEST))
+    if contract.of_domain(Domain.PATIENT) is None:
+        return frame.with_columns(pl.lit(None, dtype=pl.Int64).alias(_OFFSET))
+    patient = pl.col(f"\0{Domain.PATIENT}_number")
+    known = pl.concat([frame.filter(pl.col(_OLDEST)).select(patient).to_series(), pl.Series(list(oldest), dtype=pl.String)]).drop_nulls()
+    frame = frame.with_columns(pl.col(_OLDEST) | patient.is_in(known.unique().implode()).fill_null(False))
+    return frame.with_columns(_offsets(frame, contract, keys))
+
+
+def _numbers(rows: pl.DataFrame, contract: Contract, keys: Keys, domain: Domain) -> pl.Series:
+    """Number of each row's slide, case or patient; null where the cell is empty."""
+    column = contract.of_domain(domain)
+    raw = rows[column.name] if column else pl.Series(dtype=pl.String)
+    found = _looked_up(raw, keys.numbers.get(domain, {}), pl.String)
+    if missing := int((raw.is_not_null() & found.is_null()).sum()):
+        raise Permanent("missing-number", f"{missing} rows of {contract.source} name a {domain} that has no number")
+    return found
+
+
+def _offsets(frame: pl.DataFrame, contract: Contract, keys: Keys) -> pl.Series:
+    """Days by which each row's dates move; null where no date is shifted or the patient is not named."""
+    if not any(column.action is Action.SHIFT for column in contract.columns):
+        return pl.repeat(None, frame.height, dtype=pl.Int64, eager=True).alias(_OFFSET)
+    patients = frame[f"\0{Domain.PATIENT}_number"]
+    offsets = _looked_up(patients, keys.offsets, pl.Int64)
+    if missing := int((patients.is_not_null() & offsets.is_null()).sum()):
+        raise Permanent("missing-offset", f"{missing} rows of {contract.source} are of patients without an offset")
+    if bool((offsets == 0).any()):
+        raise Permanent("zero-offset", f"dates of {contract.source} would come out unchanged")
+    return offsets.alias(_OFFSET)
+
+
+def _looked_up(cells: pl.Series, table: Mapping[str, str] | Mapping[str, int], dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
+    """What the table says of each cell; null where it says nothing."""
+    keys, values = pl.Series(list(table.keys()), dtype=pl.String), pl.Series(list(table.values()), dtype=dtype)
+    return cells.replace_strict(keys, values, default=None, return_dtype=dtype)
+
+
+def _outcome(frame: pl.DataFrame, column: Column, contract: Contract, today: date, scrub: Scrub | None) -> Iterator[pl.DataFrame]:
+    """What one column becomes: a frame of no, one or several columns."""
+    match column.action:
+        case Action.DROP | Action.PSEUDONYMIZE:
+            return
+        case Action.EXTRACT:
+            found = extract(grammar_of(column.grammar), frame[column.name])
+            yield found.rename(lambda part: f"{column.output_name}_{part}")
+        case Action.SCRUB:
+            if scrub is not None:
+                yield _scrubbed(frame, column, contract, scrub)
+        case _:
+            yield frame.select(_expression(column, contract, today).alias(column.output_name))
+
+
+def _expression(column: Column, contract: Contract, today: date) -> pl.Expr:
+    """How a column's cells are computed from the working frame."""
+    match column.action:
+        case Action.YEAR:
+            return _unless_oldest(column, any_day(column, pl.lit(today)).dt.year().cast(pl.Int32))
+        case Action.SHIFT:
+            moved = any_day(column, pl.lit(today)) + pl.duration(days=pl.col(_OFFSET))
+            return _unless_oldest(column, moved.cast(pl.Date))
+        case Action.DAYS_FROM_ANCHOR:
+            return _days(column, contract.column(column.anchor), today)
+        case Action.GENERALIZE:
+            return generalized(column, contract.dialect)
+        case Action.ZIP3:
+            return zip3(pl.col(column.name))
+        case _:
+            return _kept(column, contract)
+
+
+def _kept(column: Column, contract: Contract) -> pl.Expr:
+    """Typed cells, and of text nothing but the vocabulary's words."""
+    cells = typed(column, contract.dialect)
+    if column.vocabulary or column.type is ValueType.TEXT:
+        return pl.when(pl.col(column.name).is_in(column.vocabulary)).then(cells)
+    return cells
+
+
+def _days(column: Column, anchor: Column, today: date) -> pl.Expr:
+    """Days from the row's anchor to its date; from a birth, only as long as they are no age of 90."""
+    days = (any_day(column, pl.lit(today)) - any_day(anchor, pl.lit(today))).dt.total_days().cast(pl.Int32)
+    if anchor.identifies is not Identifies.BIRTH_DATE:
+        return days
+    return pl.when(days < DAYS_OF_OLDEST).then(days)
+
+
+def _unless_oldest(column: Column, cells: pl.Expr) -> pl.Expr:
+    """Nothing of a birth date for the oldest; other dates as they are."""
+    return pl.when(~pl.col(_OLDEST)).then(cells) if column.identifies is Identifies.BIRTH_DATE else cells
+
+
+def _scrubbed(frame: pl.DataFrame, column: Column, contract: Contract, scrub: Scrub) -> pl.DataFrame:
+    """Free text after the scrubber."""
+    patient = contract.of_domain(Domain.PATIENT)
+    texts = scrub(frame[column.name], frame[patient.name] if patient else None)
+    if len(texts) != frame.height or texts.dtype != pl.String:
+        raise Permanent("scrub-broken", f"column {column.name} came back from scrubbing with another length or type")
+    return texts.alias(column.output_name).to_frame()
