@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from slidekeeper.messages import events as fact
 from slidekeeper.model.identity import BatchId, PackId, SlideNumber
+from slidekeeper.model.records import AlignmentFacts, RecordsFacts, RecordsId, SourceFacts
 from slidekeeper.model.slide import ImageFacts, Level, SlideFacts
 
 PACK_EVENTS: tuple[type[fact.AnyPackEvent], ...] = get_args(fact.AnyPackEvent)
@@ -15,6 +16,8 @@ EVENTS: tuple[type[fact.Event], ...] = get_args(fact.Event)
 PACK = PackId("0000000000000001")
 BATCH = BatchId("b00000000001")
 NUMBER = SlideNumber("123456789012")
+RECORDS = RecordsId("aaaaaaaaaaaa")
+SOURCES = ("imagery", "patients", "diagnoses")
 
 
 def pack_id(number: int) -> PackId:
@@ -51,6 +54,30 @@ def slide_facts(pack: PackId, *, batch: BatchId = BATCH, number: SlideNumber = N
     )
 
 
+def records_facts(records: RecordsId = RECORDS, *, batch: BatchId = BATCH, revision: int = 1, rows: int = 5) -> RecordsFacts:
+    """Facts of three sources with so many rows each; of every one two rows were rejected."""
+    sources = [
+        SourceFacts(
+            source=source,
+            contract=f"sha256:{1:064x}",
+            contract_version=1,
+            rows=rows,
+            rejected={"not-a-date": 2},
+            columns=("slide_number", "stain"),
+            small_cells=1,
+            digest=f"blake3:{revision:064x}",
+        )
+        for source in SOURCES
+    ]
+    return RecordsFacts(records=records, revision=revision, batch=batch, sources=tuple(sources), seconds=0.5, anonymizer="0.1.0")
+
+
+def alignment_facts(records: RecordsId = RECORDS, *, revision: int = 1, alignment: int = 1, matched: int = 12) -> AlignmentFacts:
+    """An alignment of which all but three rows found their slide."""
+    counts = {"matched": matched, "row-without-slide": 3, "slide-without-row": 1}
+    return AlignmentFacts(records=records, revision=revision, alignment=alignment, counts=counts)
+
+
 def event_of(kind: type[fact.Event], pack: PackId = PACK, *, batch: BatchId = BATCH, **chosen: Any) -> Any:
     """An event of type ``kind``; ``chosen`` fields win over the believable ones."""
     believable: dict[str, Any] = {
@@ -76,5 +103,17 @@ def event_of(kind: type[fact.Event], pack: PackId = PACK, *, batch: BatchId = BA
         "place": "bucket",
         "version": "0.1.0",
         "pending": 2,
+        "records": RECORDS,
+        "withdrawal": "0123456789ab",
+        "slides": (NUMBER,),
+        "revisions": 1,
+        "rows": 3,
+        "asked": 2,
     }
+    if kind in (fact.RecordsLoaded, fact.RecordsWithdrawn):
+        believable["facts"] = records_facts(batch=batch)
+    if kind is fact.RecordsAligned:
+        believable["facts"] = alignment_facts()
+    if kind is fact.KeyRotated:
+        believable["version"] = 2
     return kind(**{name: value for name, value in {**believable, **chosen}.items() if name in kind.model_fields})

@@ -32,8 +32,20 @@ class Catalog(Protocol):
         """All revisions of one slide, oldest first; empty when unknown."""
         ...
 
+    async def records(self, after: str = "", limit: int = 100) -> Sequence[Mapping[str, Any]]:
+        """Newest revision of each batch's records with an id greater than ``after``, by id: where it stands, counts of rows and matches."""
+        ...
+
+    async def record(self, records: str) -> Sequence[Mapping[str, Any]]:
+        """All revisions of one batch's records, oldest first; empty when unknown."""
+        ...
+
     async def publish(self, folder: Path) -> None:
-        """Write every table as Parquet into ``folder``, each replaced atomically."""
+        """Write every table as Parquet into ``folder``, each replaced atomically; nothing of a slide that is withdrawn."""
+        ...
+
+    async def compact(self) -> None:
+        """Let the bytes of what a withdrawal deleted go from the disk; costs nothing when there are none."""
         ...
 
     async def close(self) -> None:
