@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from slidekeeper import __version__
-from slidekeeper.cli import anonymize, batch, events, quarantine, site, slides
+from slidekeeper.cli import anonymize, batch, events, quarantine, query, site, slides
 from slidekeeper.cli.context import Context
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 site.register(app)
 anonymize.register(app)
 events.register(app)
+query.register(app)
 app.add_typer(slides.app, name="slides")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(batch.app, name="batch")
