@@ -11,13 +11,13 @@ from slidekeeper.model.slide import ImageFacts, Level, SlideFacts
 
 PACK_EVENTS: tuple[type[fact.AnyPackEvent], ...] = get_args(fact.AnyPackEvent)
 BATCH_EVENTS: tuple[type[fact.AnyBatchEvent], ...] = get_args(fact.AnyBatchEvent)
-RECORDS_EVENTS: tuple[type[fact.AnyRecordsEvent], ...] = get_args(fact.AnyRecordsEvent)
 EVENTS: tuple[type[fact.Event], ...] = get_args(fact.Event)
 
 PACK = PackId("0000000000000001")
 BATCH = BatchId("b00000000001")
 NUMBER = SlideNumber("123456789012")
-RECORDS = RecordsId("c00000000001")
+RECORDS = RecordsId("aaaaaaaaaaaa")
+SOURCES = ("imagery", "patients", "diagnoses")
 
 
 def pack_id(number: int) -> PackId:
@@ -54,26 +54,28 @@ def slide_facts(pack: PackId, *, batch: BatchId = BATCH, number: SlideNumber = N
     )
 
 
-def records_facts(records: RecordsId = RECORDS, *, batch: BatchId = BATCH, revision: int = 1) -> RecordsFacts:
-    """Facts of a small batch of records."""
-    source = SourceFacts(
-        source="patients",
-        contract="sha256:" + "0" * 64,
-        contract_version=1,
-        rows=9,
-        rejected={"not-a-date": 1},
-        columns=("row", "slide_number", "sex"),
-        small_cells=2,
-        digest="blake3:" + "0" * 64,
-    )
-    return RecordsFacts(records=records, revision=revision, batch=batch, sources=(source,), seconds=0.5, anonymizer="0.1.0")
+def records_facts(records: RecordsId = RECORDS, *, batch: BatchId = BATCH, revision: int = 1, rows: int = 5) -> RecordsFacts:
+    """Facts of three sources with so many rows each; of every one two rows were rejected."""
+    sources = [
+        SourceFacts(
+            source=source,
+            contract=f"sha256:{1:064x}",
+            contract_version=1,
+            rows=rows,
+            rejected={"not-a-date": 2},
+            columns=("slide_number", "stain"),
+            small_cells=1,
+            digest=f"blake3:{revision:064x}",
+        )
+        for source in SOURCES
+    ]
+    return RecordsFacts(records=records, revision=revision, batch=batch, sources=tuple(sources), seconds=0.5, anonymizer="0.1.0")
 
 
-def facts_for(kind: type[fact.Event], pack: PackId, batch: BatchId, records: RecordsId) -> Any:
-    """Facts of the kind that an event of this type carries."""
-    if issubclass(kind, fact.RecordsAligned):
-        return AlignmentFacts(records=records, revision=1, alignment=1, counts={"matched": 9})
-    return records_facts(records, batch=batch) if issubclass(kind, fact.RecordsEvent) else slide_facts(pack, batch=batch)
+def alignment_facts(records: RecordsId = RECORDS, *, revision: int = 1, alignment: int = 1, matched: int = 12) -> AlignmentFacts:
+    """An alignment of which all but three rows found their slide."""
+    counts = {"matched": matched, "row-without-slide": 3, "slide-without-row": 1}
+    return AlignmentFacts(records=records, revision=revision, alignment=alignment, counts=counts)
 
 
 def event_of(kind: type[fact.Event], pack: PackId = PACK, *, batch: BatchId = BATCH, **chosen: Any) -> Any:
@@ -86,27 +88,33 @@ def event_of(kind: type[fact.Event], pack: PackId = PACK, *, batch: BatchId = BA
         "size": 1_234_567,
         "waited_seconds": 12.5,
         "step": "store",
+        "reason": "share-slow",
         "detail": "no answer within 5 s",
         "number": NUMBER,
         "revision": 1,
         "by": "operator",
         "originals": "kept",
-        "facts": facts_for(kind, pack, batch, chosen.get("records", RECORDS)),
-        "records": RECORDS,
-        "alignment": 2,
-        "withdrawal": "d00000000001",
-        "slides": (NUMBER,),
-        "revisions": 1,
-        "rows": 3,
-        "reason": "share-slow",
-        "asked": 2,
+        "facts": slide_facts(pack, batch=batch),
         "packs": 7,
         "catalogued": 4,
         "duplicates": 1,
         "quarantined": 1,
-        "others": 1,
         "place": "bucket",
-        "version": 2 if kind is fact.KeyRotated else "0.1.0",
+        "version": "0.1.0",
         "pending": 2,
+        "records": RECORDS,
+        "withdrawal": "0123456789ab",
+        "slides": (NUMBER,),
+        "revisions": 1,
+        "rows": 3,
+        "asked": 2,
+        "alignment": 2,
+        "others": ("345678901234",) if kind is fact.ConsentWithdrawn else 1,
     }
+    if kind in (fact.RecordsLoaded, fact.RecordsWithdrawn):
+        believable["facts"] = records_facts(batch=batch)
+    if kind is fact.RecordsAligned:
+        believable["facts"] = alignment_facts()
+    if kind is fact.KeyRotated:
+        believable["version"] = 2
     return kind(**{name: value for name, value in {**believable, **chosen}.items() if name in kind.model_fields})

@@ -148,7 +148,7 @@ async def open_stores(settings: Settings, stack: AsyncExitStack, clock: SystemCl
     stack.push_async_callback(known.close)
     journal = SqliteJournal.open(layout.journal, clock, outbox=bool(settings.mqtt.host))
     stack.push_async_callback(journal.close)
-    catalog = DuckdbCatalog.open(layout.catalog, settings.catalog.memory_megabytes, settings.catalog.threads)
+    catalog = DuckdbCatalog.open(layout.catalog, settings.catalog.memory_megabytes, settings.catalog.threads, settings.bucket.path)
     stack.push_async_callback(catalog.close)
     bucket = PosixBucket(settings.bucket.path, settings.bucket.mount, settings.bucket.reserve_bytes)
     return Stores(journal, catalog, linking, known, bucket)

@@ -43,36 +43,36 @@ class Catalog(Protocol):
         """All revisions of one slide, oldest first; empty when unknown."""
         ...
 
-    async def stored_in(self, numbers: Sequence[str], batches: Sequence[str]) -> Sequence[tuple[str, str]]:
-        """Number and batch of every stored slide that is among ``numbers`` or in one of ``batches``."""
-        ...
-
-    async def has_alignments(self) -> bool:
-        """Whether any records were aligned yet."""
-        ...
-
-    async def waiting_for(self, numbers: Sequence[str], batches: Sequence[str]) -> Sequence[RecordsId]:
-        """Records of one of ``batches``, or whose current alignment has rows without a slide that refer to one of ``numbers``."""
-        ...
-
-    async def kin(self, numbers: Sequence[str]) -> Kin:
-        """All that the current records tie to these slides and patients; the numbers themselves included."""
-        ...
-
     async def records(self, after: str = "", limit: int = 100) -> Sequence[Mapping[str, Any]]:
-        """Current records of each batch with a records id greater than ``after``, by id."""
+        """Newest revision of each batch's records with an id greater than ``after``, by id: where it stands, counts of rows and matches."""
         ...
 
     async def record(self, records: str) -> Sequence[Mapping[str, Any]]:
         """All revisions of one batch's records, oldest first; empty when unknown."""
         ...
 
-    async def compact(self) -> None:
-        """Make the file anew without the bytes of rows that are no longer there."""
+    async def stored_in(self, numbers: Sequence[str], batches: Sequence[str]) -> Sequence[tuple[str, str]]:
+        """Number and batch of every stored slide that is among ``numbers`` or in one of ``batches``."""
+        ...
+
+    async def has_alignments(self) -> bool:
+        """Whether any records are aligned."""
+        ...
+
+    async def waiting_for(self, numbers: Sequence[str]) -> Sequence[RecordsId]:
+        """Records whose current alignment has rows without a slide that refer to one of ``numbers``."""
+        ...
+
+    async def kin(self, numbers: Sequence[str]) -> Kin:
+        """All numbers of the same patients, as far as current records tie them together; stored slides among ``numbers`` included."""
         ...
 
     async def publish(self, folder: Path) -> None:
-        """Write every table as Parquet into ``folder``, each replaced atomically."""
+        """Write every table as Parquet into ``folder``, each replaced atomically; nothing of a slide that is withdrawn."""
+        ...
+
+    async def compact(self) -> None:
+        """Let the bytes of what a withdrawal deleted go from the disk; costs nothing when there are none."""
         ...
 
     async def close(self) -> None:

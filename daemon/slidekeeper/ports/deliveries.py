@@ -31,6 +31,10 @@ class KnownRecords(Protocol):
         """All image batches of this session's folder, in any drop folder."""
         ...
 
+    async def of_batches(self, batches: Sequence[BatchId]) -> Sequence[RecordsId]:
+        """Records that were delivered for the sessions of these image batches."""
+        ...
+
     async def watched_to(self) -> int:
         """The journal's ``seq`` up to which late slides were looked for."""
         ...

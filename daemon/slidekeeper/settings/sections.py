@@ -144,6 +144,8 @@ class CatalogSettings(Section):
     publish_seconds: PositiveFloat = Field(60.0, description="Shortest time between two publications of the catalog as Parquet.")
     memory_megabytes: PositiveInt = Field(96, ge=64, description="Memory that DuckDB may use.")
     threads: PositiveInt = Field(1, description="Threads that DuckDB may use.")
+    query_memory_megabytes: PositiveInt = Field(1024, ge=64, description="Memory that one `slidekeeper query` may use, beside the daemon.")
+    query_seconds: PositiveFloat = Field(300.0, description="Time after which a `slidekeeper query` is broken off.")
 
 
 class AnonymizeSettings(Section):

@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
 import structlog
 
-from slidekeeper.adapters.catalog.projection import rows_of
-from slidekeeper.adapters.catalog.schema import PUBLISHED, RESET, migrate
+from slidekeeper.adapters.catalog.alignments import Alignments
+from slidekeeper.adapters.catalog.compaction import has_residue, put_in_place, write_clean_copy
+from slidekeeper.adapters.catalog.projection import TABLES, changes_of
+from slidekeeper.adapters.catalog.publications import Publications
+from slidekeeper.adapters.catalog.schema import RESET, migrate
 from slidekeeper.adapters.catalog.troubles import REMEDIES, sorted_troubles
 from slidekeeper.errors import Refused, Unavailable
+from slidekeeper.model.records import RecordsId
+from slidekeeper.ports.catalog import Kin
 from slidekeeper.ports.journal import Recorded
 
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
-ROW_GROUP = 20480
-"""Rows of a Parquet file that are held in memory until they are written: DuckDB's own 122,880 are more than its memory limit allows."""
-
 SLIDES = """
     WITH page AS (
-        SELECT DISTINCT number FROM stored_revisions WHERE number > $after AND ($batch = '' OR batch = $batch) ORDER BY number LIMIT $limit)
-    SELECT * FROM stored_revisions WHERE number IN (FROM page) AND ($batch = '' OR batch = $batch)
+        SELECT DISTINCT number FROM revisions WHERE number > $after AND ($batch = '' OR batch = $batch) ORDER BY number LIMIT $limit)
+    SELECT * FROM revisions WHERE number IN (FROM page) AND ($batch = '' OR batch = $batch)
     QUALIFY revision = max(revision) OVER (PARTITION BY number) ORDER BY number
 """
 """The page's numbers first, and only then their revisions: nothing is sorted but numbers."""
@@ -44,37 +46,51 @@ class DuckdbCatalog:
     large catalog that is being published holds up no pack.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
-        self._questions = connection.cursor()
-        self._publications = connection.cursor()
+    def __init__(self, path: Path, connect: Callable[[], duckdb.DuckDBPyConnection], objects: Path | None = None) -> None:
+        """``connect`` opens the file, now and after it was made anew; ``objects`` is the bucket's root."""
+        self._path = path
+        self._connect = connect
         self._writing, self._asking, self._publishing = (
             ThreadPoolExecutor(1, thread_name_prefix=f"catalog-{purpose}") for purpose in ("writer", "questions", "publications")
         )
-        self._structures = {table: _structure(connection, table) for table in dict.fromkeys(PUBLISHED.values())}
+        self._use(connect())
+        self._structures = {table: _structure(self._connection, table) for table in TABLES}
+        self._residue = has_residue(self._connection)
         self._changes: Counter[str] = Counter()
         """How often each table was changed since the catalog was opened."""
-        self._published: dict[Path, int] = {}
-        """The change that each published file holds."""
+        self._objects = objects
+        self._publications_made = Publications(objects)
+
+    def _use(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._questions = connection.cursor()
+        self._publications = connection.cursor()
 
     @classmethod
-    def open(cls, path: Path, memory_megabytes: int, threads: int) -> DuckdbCatalog:
+    def open(cls, path: Path, memory_megabytes: int, threads: int, objects: Path | None = None) -> DuckdbCatalog:
         """Open for the daemon; a damaged or newer file is renamed to ``<name>.set-aside`` and a new one begun at position 0.
+
+        Args:
+            path: the file.
+            memory_megabytes: memory that DuckDB may use.
+            threads: threads that DuckDB may use.
+            objects: the bucket's root, from which records are published; without it they are not.
 
         Raises:
             Unavailable: another program has the file open, or its disk cannot be used; the file stays as it is.
         """
         config = {"memory_limit": f"{memory_megabytes}MB", "threads": str(threads), **_CLOSED_CONFIG}
+        connect = partial(_open_migrated, path, config)
         try:
             with sorted_troubles():
-                return cls(_open_migrated(path, config))
+                return cls(path, connect, objects)
         except (duckdb.Error, ValueError) as damage:
             log.error("catalog set aside, it will be rebuilt from the journal", damage=type(damage).__name__)
             for file in (path, path.with_name(path.name + ".wal")):
                 if file.exists():
                     file.replace(file.with_name(file.name + ".set-aside"))
             with sorted_troubles():
-                return cls(_open_migrated(path, config))
+                return cls(path, connect, objects)
 
     @classmethod
     def open_read_only(cls, path: Path) -> DuckdbCatalog:
@@ -88,7 +104,7 @@ class DuckdbCatalog:
             raise Refused("no-catalog", "this site has no catalog yet", "Start it: `slidekeeper run`")
         try:
             with sorted_troubles():
-                return cls(duckdb.connect(str(path), read_only=True, config=_CLOSED_CONFIG))
+                return cls(path, partial(_open_to_read, path))
         except duckdb.Error as damage:
             remedy = "Start the daemon: it rebuilds the catalog from the journal"
             raise Refused("catalog-unreadable", type(damage).__name__, remedy) from None
@@ -111,8 +127,44 @@ class DuckdbCatalog:
 
     async def slide(self, number: str) -> Sequence[Mapping[str, Any]]:
         """All revisions of one slide, oldest first."""
-        query = "SELECT * FROM stored_revisions WHERE number = $number ORDER BY revision"
+        query = "SELECT * FROM revisions WHERE number = $number ORDER BY revision"
         return await self._call(self._asking, self._rows, query, {"number": number})
+
+    async def records(self, after: str = "", limit: int = 100) -> Sequence[Mapping[str, Any]]:
+        """Newest revision of each batch's records, by id."""
+        query = "SELECT * FROM records WHERE records > $after ORDER BY records LIMIT $limit"
+        return await self._call(self._asking, self._rows, query, {"after": after, "limit": limit})
+
+    async def record(self, records: str) -> Sequence[Mapping[str, Any]]:
+        """All revisions of one batch's records, oldest first."""
+        query = "SELECT * FROM record_revisions WHERE records = $records ORDER BY revision"
+        return await self._call(self._asking, self._rows, query, {"records": records})
+
+    async def stored_in(self, numbers: Sequence[str], batches: Sequence[str]) -> Sequence[tuple[str, str]]:
+        """Number and batch of every stored slide that is among ``numbers`` or in one of ``batches``."""
+        query = """
+            SELECT DISTINCT number, batch FROM revisions
+            WHERE number IN (SELECT unnest($numbers)) OR batch IN (SELECT unnest($batches)) ORDER BY ALL
+        """
+        rows = await self._call(self._asking, self._rows, query, {"numbers": list(numbers), "batches": list(batches)})
+        return [(row["number"], row["batch"]) for row in rows]
+
+    async def has_alignments(self) -> bool:
+        """Whether any records are aligned."""
+        return bool(await self._call(self._asking, self._rows, "SELECT 1 FROM alignment_history LIMIT 1", {}))
+
+    async def waiting_for(self, numbers: Sequence[str]) -> Sequence[RecordsId]:
+        """Records with rows without a slide that refer to one of ``numbers``."""
+        return await self._call(self._publishing, lambda: self._alignments().waiting_for(numbers))
+
+    async def kin(self, numbers: Sequence[str]) -> Kin:
+        """All numbers of the same patients."""
+        kin = await self._call(self._publishing, lambda: self._alignments().kin(numbers))
+        stored = frozenset(number for number, _ in await self.stored_in(numbers, ()))
+        return Kin(kin.slides | stored, kin.others)
+
+    def _alignments(self) -> Alignments:
+        return Alignments.current(self._publications, self._objects) if self._objects else Alignments({})
 
     async def publish(self, folder: Path) -> None:
         """Write every view whose table changed since it was last written here as Parquet, each replaced atomically.
@@ -120,8 +172,16 @@ class DuckdbCatalog:
         Whoever opens a file finds it whole, and keeps what was opened; whoever opens its name twice may find two publications.
         DuckDB opens a Parquet file more than once for one query, so a query may fail while the file is replaced, and has to be
         asked again (or asked of a copy). The files of two views may stand a moment apart.
+
+        Raises:
+            Unavailable: the state's disk cannot be written, or the bucket's records cannot be read.
         """
         await self._call(self._publishing, self._publish, folder)
+
+    async def compact(self) -> None:
+        """Where a withdrawal deleted rows, make the file anew without their bytes; else nothing is done."""
+        if self._residue:
+            await self._call(self._publishing, self._alone, self._compact)
 
     async def close(self) -> None:
         """Close the file."""
@@ -139,25 +199,56 @@ class DuckdbCatalog:
 
     def _project(self, events: Sequence[Recorded], position: int) -> None:
         reached = self._position()
-        rows = rows_of(recorded for recorded in events if recorded.seq > reached)
+        changes = changes_of(recorded for recorded in events if recorded.seq > reached)
         self._connection.begin()
         try:
-            for table, added in rows.items():
-                if added:
-                    columns = self._structures[table]
-                    insert = f"INSERT INTO {table} BY NAME SELECT unnest(from_json(?, ?), max_depth := 2)"
-                    self._connection.execute(insert, [json.dumps(added), columns])
+            self._remove("stored_revisions", changes.removed)
+            self._remove("withdrawn_slides", changes.settled)
+            for table, added in changes.rows.items():
+                self._add(table, added)
             self._connection.execute("UPDATE position SET seq = greatest(seq, ?)", [position])
             self._connection.commit()
         except duckdb.Error:
             with suppress(duckdb.TransactionException):  # a commit that failed has ended the transaction
                 self._connection.rollback()
             raise
-        self._changes.update(table for table, added in rows.items() if added)
+        self._changes.update(table for table, added in changes.rows.items() if added)
+        if changes.removed:
+            self._changes.update(["stored_revisions", "withdrawn_slides"])
+            self._residue = True
+
+    def _add(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        if rows:
+            insert = f"INSERT INTO {table} BY NAME SELECT unnest(from_json(?, ?), max_depth := 2)"
+            self._connection.execute(insert, [json.dumps(rows), self._structures[table]])
+
+    def _remove(self, table: str, slides: Set[str]) -> None:
+        if slides:
+            delete = f"DELETE FROM {table} WHERE number IN (SELECT unnest(?))"  # noqa: S608 - our own tables
+            self._connection.execute(delete, [sorted(slides)])
+            self._connection.execute("INSERT INTO residue VALUES (0)")
 
     def _reset(self) -> None:
         self._connection.execute(RESET)
-        self._changes.update(list(self._structures))
+        self._changes.update(TABLES)
+        self._residue = True
+
+    def _alone(self, action: Callable[[], None]) -> None:
+        """Run on the writer's thread while nobody asks; called on the thread of publications, which therefore waits, too."""
+        self._asking.submit(lambda: self._writing.submit(action).result()).result()
+
+    def _compact(self) -> None:
+        if not has_residue(self._connection):
+            self._residue = False
+            return
+        aside = write_clean_copy(self._connection, self._path)
+        for connection in (self._publications, self._questions, self._connection):
+            connection.close()
+        try:
+            put_in_place(aside, self._path)
+        finally:
+            self._use(self._connect())
+        self._residue = False
 
     def _rows(self, query: str, parameters: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         cursor = self._questions.execute(query, parameters)
@@ -165,21 +256,8 @@ class DuckdbCatalog:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def _publish(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        for view, table in PUBLISHED.items():
-            target = folder / f"{view}.parquet"
-            change = self._changes[table]  # before the snapshot is taken: what comes meanwhile is published next time
-            if self._published.get(target) != change or not target.exists():
-                self._write(view, target)
-                self._published[target] = change
-
-    def _write(self, view: str, target: Path) -> None:
-        aside = target.with_name(f".{target.name}.part")
-        options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP}"
-        self._publications.execute(f"COPY (FROM {view}) TO '{_quoted(aside)}' ({options})")
-        with aside.open("rb") as written:
-            os.fsync(written.fileno())
-        aside.replace(target)
+        changes = Counter(self._changes)  # before anything is read: what comes meanwhile is published next time
+        self._publications_made.publish(self._publications, folder, changes)
 
     async def _call(self, thread: ThreadPoolExecutor, action: Callable[..., T], *arguments: Any) -> T:
         try:
@@ -205,13 +283,13 @@ def _open_migrated(path: Path, config: dict[str, Any]) -> duckdb.DuckDBPyConnect
     return connection
 
 
+def _open_to_read(path: Path) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(str(path), read_only=True, config=_CLOSED_CONFIG)
+
+
 def _structure(connection: duckdb.DuckDBPyConnection, table: str) -> str:
     """The table's columns in the form that ``from_json`` takes for a list of its rows."""
     described = connection.execute(
         "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index", [table]
     )
     return json.dumps([dict(described.fetchall())])
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")

@@ -1,7 +1,9 @@
 """The catalog's tables and how they came to be, one numbered migration after the other.
 
-Tables are only ever appended to, and carry no index: the position, moved in the same transaction, is what makes projecting an
-event twice harmless, and so the cost of a pack does not grow with the catalog. What people query are the views. Times are UTC.
+Tables are appended to, and carry no index: the position, moved in the same transaction, is what makes projecting an event twice
+harmless, and so the cost of a pack does not grow with the catalog. Only a withdrawal takes rows away, and notes in ``residue`` that their
+bytes are still in the file. Rows of records are in no table, so that removing them from the bucket is enough. What people query are the
+views. Times are UTC.
 """
 
 from __future__ import annotations
@@ -39,18 +41,56 @@ MIGRATIONS = (
         SELECT * FROM stored_revisions AS stored
         WHERE NOT EXISTS (FROM stored_revisions AS newer WHERE newer.number = stored.number AND newer.revision > stored.revision);
     """,
+    # Counts and keys of records; what a withdrawal names is hidden until it is gone from everywhere.
+    """
+    CREATE TABLE records_history (
+        records VARCHAR, revision INTEGER, batch VARCHAR, state VARCHAR, reason VARCHAR, key VARCHAR,
+        sources STRUCT(source VARCHAR, contract VARCHAR, contract_version INTEGER, "rows" BIGINT, rejected MAP(VARCHAR, BIGINT),
+                       "columns" VARCHAR[], small_cells BIGINT, digest VARCHAR)[],
+        seq BIGINT, time TIMESTAMP
+    );
+    CREATE TABLE alignment_history (
+        records VARCHAR, revision INTEGER, alignment INTEGER, counts MAP(VARCHAR, BIGINT), seq BIGINT, time TIMESTAMP);
+    CREATE TABLE withdrawn_slides (number VARCHAR, seq BIGINT);
+    CREATE TABLE residue (seq BIGINT);
+    CREATE OR REPLACE VIEW revisions AS SELECT * FROM stored_revisions WHERE number NOT IN (SELECT number FROM withdrawn_slides);
+    CREATE OR REPLACE VIEW slides AS
+        SELECT * FROM revisions AS stored
+        WHERE NOT EXISTS (FROM stored_revisions AS newer WHERE newer.number = stored.number AND newer.revision > stored.revision);
+    CREATE VIEW alignments AS
+        SELECT records, revision, alignment, counts, time AS aligned FROM alignment_history
+        QUALIFY row_number() OVER (PARTITION BY records, revision ORDER BY seq DESC) = 1 AND alignment IS NOT NULL;
+    CREATE VIEW record_revisions AS
+        WITH told AS (
+            SELECT * REPLACE (coalesce(revision, max(revision) OVER (PARTITION BY records ORDER BY seq)) AS revision) FROM records_history),
+        revised AS (
+            SELECT records, revision, arg_max(batch, seq) AS batch, arg_max(state, seq) AS state, arg_max(reason, seq) AS reason,
+                   arg_max(key, seq) AS key, arg_max(sources, seq) AS sources, min(time) AS arrived, max(time) AS updated
+            FROM told GROUP BY records, revision)
+        SELECT records, revision, batch, state, reason, key, sources,
+               list_sum(list_transform(sources, lambda source: source.rows)) AS row_count,
+               list_sum(list_transform(sources, lambda source: coalesce(list_sum(map_values(source.rejected)), 0))) AS rejected_count,
+               alignment, counts, arrived, aligned, updated
+        FROM revised LEFT JOIN alignments USING (records, revision);
+    CREATE VIEW records AS
+        SELECT * FROM record_revisions QUALIFY revision = max(revision) OVER (PARTITION BY records);
+    CREATE VIEW current_records AS
+        SELECT * FROM record_revisions WHERE sources IS NOT NULL QUALIFY revision = max(revision) OVER (PARTITION BY records);
+    """,
 )
 
 RESET = """
     BEGIN;
     DELETE FROM stored_revisions; DELETE FROM pack_history; DELETE FROM batch_history;
+    DELETE FROM records_history; DELETE FROM alignment_history; DELETE FROM withdrawn_slides;
+    INSERT INTO residue VALUES (0);
     UPDATE position SET seq = 0;
     COMMIT
 """
 """Begins the catalog anew."""
 
 PUBLISHED = {"slides": "stored_revisions", "revisions": "stored_revisions", "packs": "pack_history", "batches": "batch_history"}
-"""The views that researchers read as Parquet, and the table that each is made of."""
+"""The views that researchers read as Parquet, and the table that each is made of; what is made of records is in ``publications``."""
 
 
 def migrate(connection: duckdb.DuckDBPyConnection) -> None:

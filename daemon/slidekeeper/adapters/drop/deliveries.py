@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -50,6 +51,12 @@ class SqliteKnownRecords:
         """All image batches of this folder."""
         rows = await self._call(self._rows, "SELECT batch FROM batches WHERE folder = ?", (folder,))
         return [BatchId(batch) for (batch,) in rows]
+
+    async def of_batches(self, batches: Sequence[BatchId]) -> Sequence[RecordsId]:
+        """Records of these batches' sessions."""
+        query = "SELECT DISTINCT records FROM records JOIN batches USING (folder) WHERE batch IN (SELECT value FROM json_each(?))"
+        rows = await self._call(self._rows, query, (json.dumps(list(batches)),))
+        return [RecordsId(records) for (records,) in rows]
 
     async def watched_to(self) -> int:
         """Where the search for late slides stands."""

@@ -9,7 +9,6 @@ import structlog
 
 from slidekeeper.errors import SlidekeeperError, UndefinedTransition
 from slidekeeper.messages.events import RecordsOutdated, SlideStored
-from slidekeeper.model.identity import BatchId, SlideNumber
 from slidekeeper.model.records import RecordsId
 from slidekeeper.ports.catalog import Catalog
 from slidekeeper.ports.deliveries import KnownRecords
@@ -65,14 +64,15 @@ class Realigner:
             await self._known.watch_from(after)
 
     async def _affected(self, page: Sequence[Recorded]) -> Sequence[RecordsId]:
-        facts = [recorded.event.facts for recorded in page if isinstance(recorded.event, SlideStored)]
-        numbers: set[SlideNumber] = {each.number for each in facts}
-        batches: set[BatchId] = {each.batch for each in facts}
+        """Records with rows that wait for one of these slides, and records of the same sessions."""
         if not await self._catalog.has_alignments():
             return ()
+        facts = [recorded.event.facts for recorded in page if isinstance(recorded.event, SlideStored)]
+        numbers = {each.number for each in facts}
         aliases = await self._linking.aliases(sorted(numbers))
         names = numbers | {number for same in aliases.values() for number in same}
-        return await self._catalog.waiting_for(sorted(names), sorted(batches))
+        waiting = await self._catalog.waiting_for(sorted(names))
+        return sorted({*waiting, *await self._known.of_batches(sorted({each.batch for each in facts}))})
 
     async def _outdate(self, affected: Sequence[RecordsId]) -> bool:
         """Order new alignments; False when one is under way, which may have missed a slide: then it is looked at again."""

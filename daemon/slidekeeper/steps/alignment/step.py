@@ -69,12 +69,12 @@ class AlignStep:
     async def _slides(self, sources: Mapping[str, pl.DataFrame], own: set[BatchId]) -> tuple[pl.DataFrame, Mapping[str, Sequence[str]]]:
         """Stored slides that rows may mean, or that are of the records' own batches; and other numbers for what is not stored."""
         references = {SlideNumber(number) for frame in sources.values() for number in frame["slide_number"].drop_nulls().unique()}
-        stored = dict(await self.catalog.stored_in(sorted(references), sorted(own)))
-        aliases = await self.linking.aliases(sorted(references - stored.keys()))
-        others = sorted({number for same in aliases.values() for number in same} - stored.keys())
-        stored |= dict(await self.catalog.stored_in(others, ()))
+        stored = list(await self.catalog.stored_in(sorted(references), sorted(own)))
+        aliases = await self.linking.aliases(sorted(references - {SlideNumber(number) for number, _ in stored}))
+        others = sorted({number for same in aliases.values() for number in same})
+        stored += await self.catalog.stored_in(others, ())
         schema = {"number": pl.String, "own": pl.Boolean}
-        return pl.DataFrame([(number, batch in own) for number, batch in stored.items()], schema=schema, orient="row"), aliases
+        return pl.DataFrame([(number, batch in own) for number, batch in stored], schema=schema, orient="row"), aliases
 
     async def _report(self, session: Session, facts: AlignmentFacts, alignment: Alignment) -> None:
         """Tell the hospital which rows and slides stand alone; slides by the names that its people know."""

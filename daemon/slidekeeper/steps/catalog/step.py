@@ -32,7 +32,7 @@ class CatalogStep:
         return SlideCatalogued(pack=command.pack, number=command.number, revision=command.revision)
 
     async def catch_up(self, head: int) -> None:
-        """Return when every event up to ``head`` is in the catalog."""
+        """Return when every event up to ``head`` is in the catalog, and nothing else is: what was withdrawn leaves no bytes."""
         async with self._projecting:
             if self._reached < 0:
                 self._reached = await self._start()
@@ -44,6 +44,7 @@ class CatalogStep:
                 reached = page[-1].seq if page else head
                 await self._catalog.project(page, reached)
                 self._reached = reached
+            await self._catalog.compact()
             self._last = asyncio.get_running_loop().time()
 
     async def _gather(self) -> None:

@@ -17,7 +17,7 @@ from blake3 import blake3
 
 from slidekeeper.errors import Permanent, SlidekeeperError, SourceChanged
 from slidekeeper.model.concealed import Concealed
-from slidekeeper.model.contract import Action, Column, Contract, Domain, Identifies
+from slidekeeper.model.contract import Action, Column, Contract, Domain
 from slidekeeper.model.phi import Member
 from slidekeeper.model.records import SourceFacts
 from slidekeeper.ports.bucket import Bucket
@@ -26,8 +26,8 @@ from slidekeeper.ports.tables import TableReader
 from slidekeeper.steps.records.audit import Identifiers, audit
 from slidekeeper.steps.records.canaries import plant, remove
 from slidekeeper.steps.records.rules import check_rules
-from slidekeeper.steps.records.small_cells import rows_in_small_cells
-from slidekeeper.steps.records.transform import Keys, transform
+from slidekeeper.steps.records.small_cells import quasi_columns, rows_in_small_cells
+from slidekeeper.steps.records.transform import Keys, oldest_patients, transform
 
 REPORTED_REJECTS = 100_000
 """Rejected rows that the hospital's report names one by one; beyond that the file is wrong as a whole."""
@@ -127,22 +127,30 @@ def load_records(request: LoadRequest) -> tuple[SourceFacts, ...]:
 
 
 def _loaded(request: LoadRequest) -> Iterator[SourceFacts]:
-    sound = []
-    for source in request.survey.sources:
-        rows, rejects = _read(request.survey, source)
-        sound.append(_Sound(source.contract, rows, Counter(rejects["code"])))
-    identifiers = Identifiers.from_values(_identifying(sound))
+    sound = [_checked(request.survey, source) for source in request.survey.sources]
+    identifiers, keys = Identifiers.from_values(()), request.keys
     for part in sound:
-        planted, canary = plant(part.rows, part.contract)
-        part.outgoing = transform(planted, part.contract, request.keys.with_canary(canary), request.today)
-        identifiers = identifiers.with_canary(canary)
+        identifiers |= Identifiers.from_rows(part.rows, part.contract)
+    oldest = frozenset[str]().union(*(oldest_patients(part.rows, part.contract, keys, request.today) for part in sound))
+    for part in sound:
+        part.rows, canary = plant(part.rows, part.contract)
+        identifiers, keys = identifiers.with_canary(canary), keys.with_canary(canary)
+    for part in sound:
+        part.outgoing = transform(part.rows, part.contract, keys, request.today, oldest=oldest)
+        part.rows = part.rows.clear()
     _search(sound, identifiers)
     for part in sound:
         yield _write(request, part)
 
 
+def _checked(request: SurveyRequest, source: SourceRequest) -> _Sound:
+    rows, rejects = _read(request, source)
+    return _Sound(source.contract, rows, Counter(rejects["code"]))
+
+
 def _search(sound: Sequence[_Sound], identifiers: Identifiers) -> None:
-    findings = audit({part.contract.source: part.outgoing for part in sound}, identifiers)
+    contracts = {part.contract.source: part.contract for part in sound}
+    findings = audit({source: part.outgoing for source, part in zip(contracts, sound, strict=True)}, identifiers, contracts)
     if findings:
         where = ", ".join(f"{finding.source}.{finding.column}: {finding.count} cells ({finding.kind})" for finding in findings[:20])
         raise Permanent("identifier-found", where, "Correct the contract of this column, or the rows, and retry")
@@ -161,7 +169,7 @@ def _write(request: LoadRequest, part: _Sound) -> SourceFacts:
         rows=clean.height,
         rejected=dict(part.rejected),
         columns=tuple(clean.columns),
-        small_cells=rows_in_small_cells(clean, part.contract),
+        small_cells=rows_in_small_cells(clean, quasi_columns(part.contract)),
         digest=f"blake3:{blake3(data).hexdigest()}",
     )
 
@@ -184,15 +192,6 @@ def _identified(contract: Contract) -> Iterator[tuple[Domain, Column]]:
         column = contract.of_domain(domain)
         if column is not None:
             yield domain, column
-
-
-def _identifying(sound: Sequence[_Sound]) -> Iterator[tuple[Identifies, str]]:
-    """Every distinct value of every column that identifies."""
-    for part in sound:
-        for column in part.contract.columns:
-            if column.identifies not in {Identifies.NOT, Identifies.AGE, Identifies.FREE_TEXT}:
-                for value in part.rows[column.name].drop_nulls().unique():
-                    yield column.identifies, value
 
 
 def _listed(source: str, rejects: pl.DataFrame) -> list[Reject]:
