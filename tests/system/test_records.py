@@ -68,7 +68,7 @@ def test_records_are_aligned_and_nothing_identified_comes_out(site: Site) -> Non
     assert facts["counts"]["row-without-slide"] == 1
     [listed] = site.json("records", "list")
     assert listed["state"] == "aligned"
-    site.wait_until(lambda: (site.state / "published" / "alignment.parquet").exists(), 20, "the alignment is published")
+    site.wait_until((site.state / "published" / "alignment.parquet").exists, 20, "the alignment is published")
     numbers = {slide["number"] for slide in site.json("slides", "list")}
     assert set(published(site, "records_patients")["slide_number"]) == numbers
     assert published(site, "records_diagnoses").height == 3
@@ -129,7 +129,7 @@ def test_a_withdrawn_patient_is_gone_everywhere(site: Site) -> None:
     planted = scan(site, 2)
     records = write_records(site.folder / "records" / SESSION, names_of(planted))
     aligned(site)
-    site.wait_until(lambda: (site.state / "published" / "alignment.parquet").exists(), 20, "the alignment is published")
+    site.wait_until((site.state / "published" / "alignment.parquet").exists, 20, "the alignment is published")
     rows = published(site, "records_patients").sort("row")
     gone, patient = rows["slide_number"][0], rows["patient_number"][0]
     done = json.loads(site.run("withdraw", patient, "--yes", "--json").stdout)

@@ -11,6 +11,7 @@ from slidekeeper.model.slide import ImageFacts, Level, SlideFacts
 
 PACK_EVENTS: tuple[type[fact.AnyPackEvent], ...] = get_args(fact.AnyPackEvent)
 BATCH_EVENTS: tuple[type[fact.AnyBatchEvent], ...] = get_args(fact.AnyBatchEvent)
+RECORDS_EVENTS: tuple[type[fact.AnyRecordsEvent], ...] = get_args(fact.AnyRecordsEvent)
 EVENTS: tuple[type[fact.Event], ...] = get_args(fact.Event)
 
 PACK = PackId("0000000000000001")

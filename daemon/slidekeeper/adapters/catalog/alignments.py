@@ -38,8 +38,7 @@ class Alignments:
         return [records for records, path in self.files.items() if pl.scan_parquet(path).filter(waits).head(1).collect().height]
 
     def kin(self, numbers: Iterable[str]) -> Kin:
-        """A patient's number stands for all of that patient's slides and cases; a slide's for that slide, and for the patient whose only one
-        it is."""
+        """A patient's number stands for all of that patient; a slide's for that slide, and for a patient who has no other."""
         wanted = list(numbers)
         rows = self._rows(pl.any_horizontal(pl.col(name).is_in(wanted) for name in NUMBERS))
         slides = _numbers(rows.filter(~pl.col("patient_number").is_in(wanted).fill_null(value=False)), "slide_number", "reference")

@@ -8,7 +8,7 @@ from datetime import UTC
 from typing import Any
 
 from slidekeeper.messages import events as fact
-from slidekeeper.model.records import AlignmentFacts
+from slidekeeper.model.records import AlignmentFacts, RecordsFacts
 from slidekeeper.model.slide import SlideFacts
 from slidekeeper.ports.journal import Recorded
 from slidekeeper.workflow.states import BatchState, PackState

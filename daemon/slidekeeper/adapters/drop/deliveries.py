@@ -78,9 +78,12 @@ class SqliteKnownRecords:
         if not rows:
             return None
         records, revision, folder = rows[0]
-        files = self._rows("SELECT source, path, size, mtime_ns, ctime_ns FROM records_files WHERE records = ? ORDER BY source, path", (records,))
-        members = (SourceFile(source, Member(RelativePath(path), Role.TABLE, FileIdentity(*identity))) for source, path, *identity in files)
-        return RecordsFiles(RecordsId(records), revision, RelativePath(folder), tuple(members))
+        query = "SELECT source, path, size, mtime_ns, ctime_ns FROM records_files WHERE records = ? ORDER BY source, path"
+        files = [
+            SourceFile(source, Member(RelativePath(path), Role.TABLE, FileIdentity(*identity)))
+            for source, path, *identity in self._rows(query, (records,))
+        ]
+        return RecordsFiles(RecordsId(records), revision, RelativePath(folder), tuple(files))
 
     def _remember(self, files: RecordsFiles) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
