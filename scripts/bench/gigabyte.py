@@ -73,9 +73,8 @@ def measure(folder: Path, megabytes: int, rounds: int) -> None:
     ways = {"cp --reflink=never": copies, "cp --reflink=never, fsync": durable, "anonymize, search, digest, store, fsync": anonymized}
     for way, seconds in ways.items():
         print(f"  {way:<40} median {median(seconds):.2f} s   {sorted(round(each, 2) for each in seconds)}")
-    print(
-        f"  ratio to the durable copy {median(anonymized) / median(durable):.2f}, to the copy in memory {median(anonymized) / median(copies):.2f}"
-    )
+    ratios = [median(anonymized) / median(each) for each in (durable, copies)]
+    print(f"  ratio to the durable copy {ratios[0]:.2f}, to the copy in memory {ratios[1]:.2f}")
 
 
 if __name__ == "__main__":
