@@ -193,7 +193,7 @@ class Site:
 
     def readable_outputs(self) -> Iterable[Path]:
         """Every file that is not behind the fence."""
-        fenced = (self.drop, self.state / "identified", self.folder / "records", self.folder / "keys")
+        fenced = (self.drop, self.state / "identified", self.folder / "records", self.folder / "reports", self.folder / "keys")
         for path in self.folder.rglob("*"):
             if path.is_file() and not any(path.is_relative_to(fence) for fence in fenced):
                 yield path

@@ -27,6 +27,7 @@ from slidekeeper.adapters.search.hyperscan_search import HyperscanFactory
 from slidekeeper.api.app import create_app
 from slidekeeper.api.server import ApiServer, bind_socket
 from slidekeeper.bootstrap.places import Layout, prepare_identified, probe_folder
+from slidekeeper.bootstrap.records import RecordsServices, open_records, probe_reports
 from slidekeeper.engine.desk import DaemonDesk, Live
 from slidekeeper.engine.engine import Engine
 from slidekeeper.engine.heartbeat import LagMeter
@@ -35,6 +36,7 @@ from slidekeeper.engine.relay import Relay
 from slidekeeper.errors import Unavailable
 from slidekeeper.formats.registry import SupportedFormats
 from slidekeeper.messages.commands import SettlePack
+from slidekeeper.model.withdrawn import Withdrawn
 from slidekeeper.settings.loader import Settings
 from slidekeeper.settings.sections import DropSettings
 from slidekeeper.steps.anonymize.request import Tools
@@ -46,6 +48,7 @@ from slidekeeper.steps.intake.release import ReleaseStep
 from slidekeeper.steps.intake.service import Intake
 from slidekeeper.steps.intake.watcher import WatchedDrop
 from slidekeeper.steps.store.step import StoreStep
+from slidekeeper.steps.withdrawal.service import Withdrawals
 from slidekeeper.workflow.retry import RetryPolicy, Suspend
 
 STORE_WIDTH = 4
@@ -88,6 +91,8 @@ class Parts:
     relay: Relay | None
     lag: LagMeter
     api: ApiServer
+    withdrawals: Withdrawals
+    records: RecordsServices | None
 
 
 async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
@@ -108,6 +113,7 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
         drops, settings.drop, stores.known, stores.linking, stores.journal, executor, tools, settings.anonymize, __version__
     )
     release = ReleaseStep(drops, settings.drop, stores.known, stores.bucket)
+    withdrawn = Withdrawn()
     intake: Intake
 
     async def settle(command: SettlePack) -> None:
@@ -116,10 +122,17 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
     lanes = [
         LaneSpec("settle", settle, SETTLE_WIDTH),
         LaneSpec("anonymize", anonymize.run, settings.engine.workers + 1, ("bucket", "state")),
-        LaneSpec("store", StoreStep(stores.bucket).run, STORE_WIDTH, ("bucket",)),
+        LaneSpec("store", StoreStep(stores.bucket, withdrawn).run, STORE_WIDTH, ("bucket",)),
         LaneSpec("catalog", catalog_step.run, CATALOG_WIDTH, ("state",)),
         LaneSpec("release", release.run, RELEASE_WIDTH),
     ]
+    publisher = Publisher(stores.catalog, catalog_step, stores.journal.head, Layout(settings).published, settings.catalog.publish_seconds)
+
+    async def catch_up() -> None:
+        await catalog_step.catch_up(await stores.journal.head())
+
+    records = await open_records(settings, stack, Layout(settings).index, stores.bucket, stores.catalog, stores.linking, catch_up)
+    lanes += records.lanes if records else ()
     engine = Engine(stores.journal, lanes, _probes(settings, stores.bucket, drops), clock, _policy(settings), settings.engine.probe_seconds)
 
     async def suspend(away: Unavailable) -> None:
@@ -128,13 +141,20 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
     wholeness = Wholeness(drops, formats, executor, settings.anonymize.timeout_seconds)
     watched = {name: _watched(drops[name], drop, Layout(settings).index) for name, drop in settings.drop.items()}
     intake = Intake(watched, stores.known, stores.journal, engine.submit, wholeness.missing, suspend, clock)
-    publisher = Publisher(stores.catalog, catalog_step, stores.journal.head, Layout(settings).published, settings.catalog.publish_seconds)
+    withdrawals = Withdrawals(
+        stores.journal, stores.catalog, stores.bucket, stores.linking, engine.submit, catch_up, publisher.publish_now, withdrawn
+    )
+    services: RecordsServices | None = None
+    if records:
+        realigner = records.realigner(stores.journal, stores.catalog, engine, settings.catalog.publish_seconds)
+        services = RecordsServices(records.intake(stores.journal, engine, suspend, clock), realigner)
+    waiting = services.intake.waiting if services else {}
     lag = LagMeter(clock)
-    live = Live(engine, stores.journal if settings.mqtt.host else None, lag, intake.status, intake.close_batch)
+    live = Live(engine, stores.journal if settings.mqtt.host else None, lag, intake.status, intake.close_batch, waiting, withdrawals.order)
     desk = DaemonDesk(stores.journal, stores.catalog, settings.site.name, Layout(settings).disks, live)
     door = stack.enter_context(bind_socket(settings.api.socket, int(settings.api.socket_mode, 8)))
     server = ApiServer(create_app(desk), door)
-    return Parts(stores, executor, engine, intake, publisher, _relay(settings, stores.journal, engine), lag, server)
+    return Parts(stores, executor, engine, intake, publisher, _relay(settings, stores.journal, engine), lag, server, withdrawals, services)
 
 
 async def open_stores(settings: Settings, stack: AsyncExitStack, clock: SystemClock) -> Stores:
@@ -167,6 +187,8 @@ def _watched(drop: PosixDrop, settings: DropSettings, index: Path) -> WatchedDro
 
 def _probes(settings: Settings, bucket: PosixBucket, drops: Mapping[str, PosixDrop]) -> Mapping[str, Callable[[], None]]:
     probes: dict[str, Callable[[], None]] = {f"drop:{name}": drop.check_available for name, drop in drops.items()}
+    probes |= {"drop:records": PosixDrop("records", settings.records.path).check_available}
+    probes |= {"records-reports": lambda: probe_reports(settings.records.reports)}
     return {"bucket": bucket.probe, "state": lambda: probe_folder(settings.site.state), **probes}
 
 

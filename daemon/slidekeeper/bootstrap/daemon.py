@@ -71,6 +71,7 @@ def _reload(settings: Settings, notifier: Notifier) -> None:
 
 async def _run(parts: Parts, notifier: Notifier, stopping: asyncio.Event, settings: Settings) -> None:
     await sweep_asides(parts.stores.bucket, parts.stores.journal)
+    await parts.withdrawals.prepare()
     async with asyncio.TaskGroup() as group:
         service = [group.create_task(task, name=name) for name, task in _background(parts, notifier, settings)]
         engine = group.create_task(parts.engine.run(), name="engine")
@@ -99,6 +100,8 @@ def _background(parts: Parts, notifier: Notifier, settings: Settings) -> list[tu
         ("lag", parts.lag.run()),
         ("pulse", pulse.run(interval)),
         ("publisher", parts.publisher.run()),
+        ("withdrawals", parts.withdrawals.run()),
+        *(parts.records.tasks if parts.records else ()),
     ]
     return tasks + ([("relay", parts.relay.run())] if parts.relay else [])
 

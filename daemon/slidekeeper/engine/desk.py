@@ -141,7 +141,7 @@ class ReadingDesk:
 
 def _counts(fact: Mapping[str, Any]) -> Mapping[str, Any]:
     """Rows and alignment of the current revision."""
-    return {"rows": fact.get("rows", 0), "rejected": fact.get("rejected", 0), "aligned": fact.get("counts") or {}}
+    return {"rows": fact.get("row_count") or 0, "rejected": fact.get("rejected_count") or 0, "aligned": fact.get("counts") or {}}
 
 
 def _withdrawal_answer(time: datetime, order: ConsentWithdrawn, removed: SlidesRemoved | None) -> Answer:

@@ -31,13 +31,20 @@ JOBS_PER_WORKER = 1000
 class ProcessExecutor:
     """Implements :class:`slidekeeper.ports.executor.Executor`."""
 
-    def __init__(self, workers: int, memory_megabytes: int, preload: Sequence[str]) -> None:
-        """``preload``: modules that the fork server imports once, so that all workers share their memory."""
+    def __init__(self, workers: int, memory_megabytes: int, preload: Sequence[str], jobs_per_worker: int = JOBS_PER_WORKER) -> None:
+        """
+        Args:
+            workers: how many.
+            memory_megabytes: address space that one may use.
+            preload: modules that the fork server, which all executors share, imports once: workers then share their memory.
+            jobs_per_worker: after so many a worker is replaced; one leaves nothing of a job in memory.
+        """
         os.environ.update({name: os.environ.get(name, value) for name, value in SINGLE_THREADED.items()})
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(list(preload))
+        if preload:
+            context.set_forkserver_preload(list(preload))
         self._make_pool = partial(
-            ProcessPool, max_workers=workers, max_tasks=JOBS_PER_WORKER, initializer=confine, initargs=[memory_megabytes], context=context
+            ProcessPool, max_workers=workers, max_tasks=jobs_per_worker, initializer=confine, initargs=[memory_megabytes], context=context
         )
         self._pool: ProcessPool = self._make_pool()
         self._started: ProcessPool | None = None

@@ -19,6 +19,7 @@ from slidekeeper.errors import Refused, SlidekeeperError, UndefinedTransition
 from slidekeeper.messages.events import ConsentWithdrawn, Event, RecordsWithdrawn, SlidesRemoved
 from slidekeeper.model.identity import SlideNumber, slide_key
 from slidekeeper.model.records import RecordsFacts
+from slidekeeper.model.withdrawn import Withdrawn
 from slidekeeper.ports.bucket import Bucket
 from slidekeeper.ports.catalog import Catalog
 from slidekeeper.ports.journal import Journal
@@ -55,8 +56,9 @@ class Withdrawals:
         report: Callable[[Event], Awaitable[object]],
         catch_up: Callable[[], Awaitable[None]],
         publish: Callable[[], Awaitable[None]],
+        withdrawn: Withdrawn,
     ) -> None:
-        """``catch_up`` brings the catalog up to the journal, ``publish`` also the published files."""
+        """``catch_up`` brings the catalog up to the journal, ``publish`` also the published files; nobody may store what is ``withdrawn``."""
         self._journal = journal
         self._catalog = catalog
         self._bucket = bucket
@@ -64,12 +66,8 @@ class Withdrawals:
         self._report = report
         self._catch_up = catch_up
         self._publish = publish
-        self._withdrawn: set[SlideNumber] = set()
+        self._withdrawn = withdrawn
         self._woken = asyncio.Event()
-
-    def covers(self, number: SlideNumber) -> bool:
-        """Whether a slide's consent is withdrawn: it must not be stored."""
-        return number in self._withdrawn
 
     async def order(self, numbers: Sequence[str], by: str) -> str:
         """Withdraw the consent for these slides or patients and all that belongs to the same patients; returns the withdrawal's id.
@@ -88,7 +86,7 @@ class Withdrawals:
             )
         slides = tuple(SlideNumber(number) for number in sorted(kin.slides))
         withdrawal = secrets.token_hex(6)
-        self._withdrawn |= set(slides)
+        self._withdrawn.add(slides)
         await self._report(ConsentWithdrawn(withdrawal=withdrawal, slides=slides, others=tuple(sorted(kin.others)), by=by))
         self._woken.set()
         return withdrawal
@@ -96,7 +94,7 @@ class Withdrawals:
     async def prepare(self) -> None:
         """Learn what is withdrawn, before anything is stored."""
         for order in await self._orders():
-            self._withdrawn |= set(order.slides)
+            self._withdrawn.add(order.slides)
 
     async def run(self) -> None:
         """Carry out what was ordered, for ever."""

@@ -1,0 +1,129 @@
+"""Wires the records workflow: its folder, contracts, index, worker, and the steps that load and align."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from slidekeeper import __version__
+from slidekeeper.adapters.clock import SystemClock
+from slidekeeper.adapters.drop.deliveries import SqliteKnownRecords
+from slidekeeper.adapters.drop.hints import InotifyHints, NoHints
+from slidekeeper.adapters.drop.mounts import is_local
+from slidekeeper.adapters.drop.posix import PosixDrop
+from slidekeeper.adapters.executor.processes import ProcessExecutor
+from slidekeeper.adapters.reports.csv_reports import CsvReports
+from slidekeeper.adapters.tables.duckdb_csv import DuckdbCsvReader
+from slidekeeper.engine.engine import Engine
+from slidekeeper.engine.lane import LaneSpec
+from slidekeeper.errors import Unavailable
+from slidekeeper.model.concealed import Concealed
+from slidekeeper.model.records import RecordsId
+from slidekeeper.ports.bucket import Bucket
+from slidekeeper.ports.catalog import Catalog
+from slidekeeper.ports.journal import Journal
+from slidekeeper.ports.linking import Linking
+from slidekeeper.settings.contracts import load_contracts
+from slidekeeper.settings.loader import Settings
+from slidekeeper.steps.alignment.realigner import Realigner
+from slidekeeper.steps.alignment.step import AlignStep, Session
+from slidekeeper.steps.records.intake import RecordsIntake, WatchedRecords
+from slidekeeper.steps.records.step import LoadStep
+
+PLACE = "records"
+"""The records folder's name among the drop folders: its place is ``drop:records``."""
+CatchUp: TypeAlias = Callable[[], Awaitable[None]]
+IGNORED = ("*.part", "*~", "*.tmp", "*.filepart", "*.crdownload", ".*", "Thumbs.db")
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The records workflow, before the engine is there to report to."""
+
+    drop: PosixDrop
+    known: SqliteKnownRecords
+    load: LoadStep
+    align: AlignStep
+
+    @property
+    def lanes(self) -> Sequence[LaneSpec]:
+        """One batch's records at a time: a table of a million rows takes much of a machine's memory."""
+        return [
+            LaneSpec("load", self.load.run, 1, ("bucket", "state", f"drop:{PLACE}", "records-reports")),
+            LaneSpec("align", self.align.run, 1, ("bucket", "state", "records-reports")),
+        ]
+
+    def intake(
+        self, journal: Journal, engine: Engine, suspend: Callable[[Unavailable], Awaitable[None]], clock: SystemClock
+    ) -> RecordsIntake:
+        """What watches the folder; made in the event loop."""
+        settings = self.load.settings
+        hints = InotifyHints(self.drop.root) if is_local(self.drop.root) else NoHints()
+        watched = WatchedRecords(self.drop, lambda: list(self.drop.walk(IGNORED)), hints, settings, self.load.contracts)
+        return RecordsIntake(watched, self.known, journal, engine.submit, suspend, clock)
+
+    def realigner(self, journal: Journal, catalog: Catalog, engine: Engine, seconds: float) -> Realigner:
+        """What looks for late slides."""
+        return Realigner(journal, catalog, self.align.linking, self.known, engine.submit, self.align.catch_up, seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsServices:
+    """What of the records workflow runs in the background."""
+
+    intake: RecordsIntake
+    realigner: Realigner
+
+    @property
+    def tasks(self) -> Sequence[tuple[str, Coroutine[Any, Any, None]]]:
+        """Their names and coroutines."""
+        return [("records", self.intake.run()), ("realigner", self.realigner.run())]
+
+
+async def open_records(
+    settings: Settings, stack: AsyncExitStack, index: Path, bucket: Bucket, catalog: Catalog, linking: Linking, catch_up: CatchUp
+) -> Records | None:
+    """Open the records workflow, or return None for a site without contracts; ``stack`` closes it again.
+
+    Raises:
+        SettingsError: a contract is wrong.
+    """
+    folder = settings.records.contracts
+    if not folder.is_dir() or not any(folder.glob("*.toml")):
+        return None
+    contracts = load_contracts(folder)
+    clock = SystemClock()
+    known = SqliteKnownRecords(index)
+    stack.push_async_callback(known.close)
+    executor = ProcessExecutor(1, settings.records.memory_megabytes, (), jobs_per_worker=1)
+    stack.push_async_callback(executor.close)
+    drop = PosixDrop(PLACE, settings.records.path)
+    reports = CsvReports(settings.records.reports)
+    load = LoadStep(drop, contracts, known, linking, executor, DuckdbCsvReader(), bucket, reports, settings.records, clock, __version__)
+
+    async def session(records: RecordsId) -> Session:
+        files = await known.find(records)
+        name = files.folder.reveal() if files else b""
+        return Session(Concealed(name), await known.batches(name) if files else ())
+
+    return Records(drop, known, load, AlignStep(bucket, catalog, linking, reports, session, catch_up))
+
+
+def probe_reports(folder: Path) -> None:
+    """Prove that the hospital's reports can be written.
+
+    Raises:
+        Unavailable: they cannot.
+    """
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.write_bytes(bytes(4096))
+        probe.unlink()
+    except OSError as error:
+        raise Unavailable("records-reports", "reports", errno.errorcode.get(error.errno or 0, "OSError")) from None
