@@ -22,7 +22,7 @@ from slidekeeper.model.phi import Member
 from slidekeeper.model.records import SourceFacts
 from slidekeeper.ports.bucket import Bucket
 from slidekeeper.ports.drop import Drop
-from slidekeeper.ports.tables import TableReader
+from slidekeeper.ports.tables import LINE, TableReader
 from slidekeeper.steps.records.audit import Identifiers, audit
 from slidekeeper.steps.records.canaries import plant, remove
 from slidekeeper.steps.records.rules import check_rules
@@ -32,6 +32,7 @@ from slidekeeper.steps.records.transform import Keys, oldest_patients, transform
 REPORTED_REJECTS = 100_000
 """Rejected rows that the hospital's report names one by one; beyond that the file is wrong as a whole."""
 ROW_GROUP = 100_000
+CONSENT_WITHDRAWN = "consent-withdrawn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ def load_records(request: LoadRequest) -> tuple[SourceFacts, ...]:
 
 
 def _loaded(request: LoadRequest) -> Iterator[SourceFacts]:
-    sound = [_checked(request.survey, source) for source in request.survey.sources]
+    sound = [_checked(request, source) for source in request.survey.sources]
     identifiers, keys = Identifiers.from_values(()), request.keys
     for part in sound:
         identifiers |= Identifiers.from_rows(part.rows, part.contract)
@@ -143,8 +144,14 @@ def _loaded(request: LoadRequest) -> Iterator[SourceFacts]:
         yield _write(request, part)
 
 
-def _checked(request: SurveyRequest, source: SourceRequest) -> _Sound:
-    rows, rejects = _read(request, source)
+def _checked(request: LoadRequest, source: SourceRequest) -> _Sound:
+    """Sound rows of everybody whose consent stands."""
+    rows, rejects = _read(request.survey, source)
+    for domain, column in _identified(source.contract):
+        standing = pl.col(column.name).is_null() | pl.col(column.name).is_in(list(request.keys.numbers.get(domain, ())))
+        gone, rows = rows.filter(~standing), rows.filter(standing)
+        told = gone.select(LINE, column=pl.lit(column.name), code=pl.lit(CONSENT_WITHDRAWN))
+        rejects = pl.concat([rejects, told])
     return _Sound(source.contract, rows, Counter(rejects["code"]))
 
 

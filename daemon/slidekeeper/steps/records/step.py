@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from slidekeeper.errors import Permanent, SourceChanged
@@ -80,17 +80,18 @@ class LoadStep:
         return await self.executor.run(load_records, load, self.settings.timeout_seconds)
 
     async def _keys(self, survey: Survey) -> Keys:
-        """A number for every identifier; offsets where dates are shifted."""
-        values = {domain: [Concealed(value) for value in hidden.reveal()] for domain, hidden in survey.values.items()}
-        numbers = {
-            Domain.SLIDE: await self.linking.refer_slides(values[Domain.SLIDE]),
-            Domain.CASE: await self.linking.refer(Domain.CASE, values[Domain.CASE]),
-            Domain.PATIENT: await self.linking.refer(Domain.PATIENT, values[Domain.PATIENT]),
-        }
-        patients = numbers[Domain.PATIENT]
+        """A number for every identifier of somebody whose consent stands; offsets where dates are shifted."""
+        numbers = {domain: await self._numbers(domain, hidden.reveal()) for domain, hidden in survey.values.items()}
+        patients = list(dict.fromkeys(numbers[Domain.PATIENT].values()))
         offsets = dict(zip(patients, await self.linking.offsets(patients), strict=True)) if survey.needs_offsets else {}
-        mapped = {domain: dict(zip((each.reveal() for each in values[domain]), found, strict=True)) for domain, found in numbers.items()}
-        return Keys(mapped, offsets)
+        return Keys(numbers, offsets)
+
+    async def _numbers(self, domain: Domain, values: Sequence[str]) -> Mapping[str, str]:
+        gone = await self.linking.withdrawn(domain, [Concealed(value) for value in values])
+        standing = [value for value, withdrawn in zip(values, gone, strict=True) if not withdrawn]
+        hidden = [Concealed(value) for value in standing]
+        found = await (self.linking.refer_slides(hidden) if domain is Domain.SLIDE else self.linking.refer(domain, hidden))
+        return dict(zip(standing, found, strict=True))
 
     async def _report(self, files: RecordsFiles, survey: Survey) -> None:
         names = {file.source: Concealed(file.member.path.reveal().decode("utf-8", "surrogateescape")) for file in files.files}
