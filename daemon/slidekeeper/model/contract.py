@@ -293,7 +293,7 @@ def _output(column: Column) -> Iterator[str]:
     if column.name == "line":
         yield "a column of this name would hide the number of the row's line: rename it in the file"
     if column.domain is None and column.action is not Action.DROP:
-        if not re.fullmatch(OUTPUT_NAME, column.output_name):
+        if not re.fullmatch(OUTPUT_NAME, column.output_name) or column.output_name.endswith("_"):
             yield "its name does not make a name for what comes out: give it an output"
         if column.output_name in RESERVED:
             yield f"what comes out may not be called {column.output_name}: give it another output"

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import duckdb
 import polars as pl
 
-from slidekeeper.adapters.tables.decoding import decoded
+from slidekeeper.adapters.tables.decoding import decoded, line_ends
 from slidekeeper.adapters.tables.framing import LONGEST_ROW, Framed, Grammar, frame
 from slidekeeper.adapters.tables.header import check_header
 from slidekeeper.errors import Permanent
@@ -53,35 +53,30 @@ class DuckdbCsvReader:
         rejects: list[tuple[int, str]] = []
         with _Cells(contract, names, self.threads, self.memory_megabytes) as cells:
             for framed in _framed(blocks, text, line, grammar, self.block_bytes):
-                table = cells.of(framed)
-                tables.append(table.select(wanted))
-                rejects += [*framed.rejects, *_unread(framed, table)]
+                rejects += framed.rejects
+                if framed.lines:
+                    table = cells.of(framed)
+                    tables.append(table.select(wanted))
+                    rejects += _unread(framed, table)
         return RawTable(Concealed(pl.concat(tables)), _as_table(rejects))
 
 
 def _header(blocks: Iterator[bytes], grammar: Grammar, contract: Contract) -> tuple[list[str], bytes, int]:
     """The names in the file's order, what follows them in the text read so far, and the line on which that begins."""
     text = b""
-    for block in blocks:
-        text += block
-        if len(text) > 2 * LONGEST_ROW:
+    while (row := grammar.header.match(text)) is None or row.end() == len(text):
+        block = next(blocks, b"")
+        if not block or len(text) > LONGEST_ROW:
             break
-    body = text.lstrip(b"\r\n")
-    row = grammar.any_row.match(body) or grammar.any_row.match(body + b"\n")
-    if not body:
+        text += block
+    if not text.strip(b"\r\n"):
         raise Permanent("empty-file", "there is no header", "Export the file again")
+    row = grammar.header.match(text) or grammar.header.match(text + b"\n")
     if row is None:
         raise Permanent("broken-header", "a quote in the header is broken", "Export the file again, or correct the contract's dialect")
-    names = [name.decode() for name in grammar.cells(row[0])]
+    names = [name.decode() for name in grammar.cells(row[1])]
     check_header(names, contract)
-    start = len(text) - len(body) + row.end()
-    return names, text[start:], 1 + _ends_before(text, start)
-
-
-def _ends_before(text: bytes, end: int) -> int:
-    """How many lines end before ``end``; the last one also by the end of the text."""
-    before = text[:end]
-    return before.count(b"\n") + before.count(b"\r") - before.count(b"\r\n")
+    return names, text[row.end() :], 1 + line_ends(row[0])
 
 
 def _framed(blocks: Iterator[bytes], text: bytes, line: int, grammar: Grammar, block_bytes: int) -> Iterator[Framed]:

@@ -36,6 +36,7 @@ class Grammar:
         self._escaped = re.compile(rb"%b([%b%b])" % (escape, quote, escape))
         self.row = re.compile(rb"%b%b{%d}+(?:\r\n?|\n)" % (cell, more, width - 1))
         self.any_row = re.compile(rb"%b%b*+(?:\r\n?|\n)" % (cell, more))
+        self.header = re.compile(rb"[\r\n]*+(%b%b*+(?:\r\n?|\n))" % (cell, more))
 
     def cells(self, row: bytes) -> list[bytes]:
         """What the cells of a sound row hold; the row's end may follow."""
