@@ -113,10 +113,10 @@ def _secrets_of_day(column: Column, value: str) -> Iterator[str]:
 
 
 def _person(contract: Contract) -> dict[str, str]:
-    """One made-up row. Dates lie 40 days apart, births first, so that no offset turns one into another."""
-    born = date(1801 + secrets.randbelow(40), 1 + secrets.randbelow(12), 1 + secrets.randbelow(28))
+    """One made-up row. Its dates lie 40 days apart, so that no offset turns one into another; births are a generation earlier."""
+    born, seen = (date(year + secrets.randbelow(15), 1 + secrets.randbelow(12), 1 + secrets.randbelow(28)) for year in (1801, 1831))
     name = _word()
-    days = {column.name: born + timedelta(days=2000 + 40 * place) for place, column in enumerate(contract.columns)}
+    days = {column.name: seen + timedelta(days=40 * place) for place, column in enumerate(contract.columns)}
     births = {column.name: born + timedelta(days=place) for place, column in enumerate(contract.columns)}
     person = {}
     for column in contract.columns:

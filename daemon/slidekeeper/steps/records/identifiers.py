@@ -39,11 +39,14 @@ LONGEST_NUMBER = 17
 SHORTEST_WORD, SHORTEST_NUMBER, SHORTEST_DIGITS = 4, 5, 6
 MOST_WORDS = 6
 """Longest run of words that is compared; of longer identifiers the first that many words."""
+STREET_WORDS = 3
+"""A house number and a street are enough of an address."""
 CELLS_AT_ONCE = 50_000
 CHANCE = 1e-4
 """A column of numbers is reported when so many hits would come about by chance in fewer than one of 10,000 such columns."""
 
 KINDS = tuple(Identifies)
+_NOTHING = (np.array([], np.uint64), np.array([], np.uint8), np.array([], np.int64))
 Hashes = npt.NDArray[np.uint64]
 Small = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
@@ -151,45 +154,45 @@ class Identifiers:
 
     @classmethod
     def _collected(cls, cells: Mapping[Identifies, pl.Series]) -> Identifiers:
-        """Spell, filter and hash."""
-        collected = _sorted(np.array([], np.uint64), np.array([], np.uint8), np.array([], np.int64), ())
-        for kind, values in cells.items():
-            if kind not in NOT_SEARCHED:
-                collected |= _of_kind(kind, values.drop_nulls().unique())
-        return collected
+        """Spell, filter and hash; all kinds are sorted together, once."""
+        parts = [_of_kind(kind, values.drop_nulls().unique()) for kind, values in cells.items() if kind not in NOT_SEARCHED]
+        hashes, kinds, numbers = (np.concatenate(each) for each in zip(_NOTHING, *parts, strict=True))
+        return _sorted(hashes, kinds, numbers, ())
 
 
-def _of_kind(kind: Identifies, values: pl.Series) -> Identifiers:
-    """Identifiers of one kind."""
-    spelled = pl.concat([each.rename("") for each in _spelled(kind, values)]).unique()
-    digits = spelled.str.contains("^[0-9]+$")
-    length = spelled.str.len_chars()
-    searchable = spelled.is_not_null() & (length >= SHORTEST_WORD) & (~digits | (length >= SHORTEST_NUMBER))
+def _of_kind(kind: Identifies, values: pl.Series) -> tuple[Hashes, Small, Numbers]:
+    """Hashes, kinds and numbers of one kind's spellings."""
+    spelled = pl.concat([each.rename("").drop_nulls() for each in _spelled(kind, values)])
+    digits, length = spelled.str.contains("^[0-9]+$"), spelled.str.len_chars()
+    searchable = (length >= SHORTEST_WORD) & (~digits | (length >= SHORTEST_NUMBER))
     numbers = spelled.filter(searchable & digits & (length <= LONGEST_NUMBER + 1)).cast(pl.Int64)
     hashes = spelled.filter(searchable).hash().to_numpy()
-    return _sorted(hashes, np.full(len(hashes), KINDS.index(kind), np.uint8), numbers.to_numpy(), ())
+    return hashes, np.full(len(hashes), KINDS.index(kind), np.uint8), numbers.to_numpy()
 
 
 def _spelled(kind: Identifies, values: pl.Series) -> Iterator[pl.Series]:
     """All spellings of values, folded and compact."""
     texts = pl.concat([values, with_umlauts_spelled_out(values)])
     words = folded(texts)
-    tokens = words.str.split(" ")
     yield compact(words)
-    yield compact(tokens.list.head(MOST_WORDS).list.join(" "))
+    yield _first_words(words.filter(words.str.count_matches(" ", literal=True) >= MOST_WORDS), MOST_WORDS)
     if kind in NUMBERED:
         digits = digits_only(words)
         yield digits.filter(digits.str.len_bytes() >= SHORTEST_DIGITS)
     if kind is Identifies.FILE_NAME:
         yield compact(folded(texts.str.replace(r"\.[A-Za-z0-9]{1,5}$", "")))
     if kind is Identifies.NAME:
-        single = tokens.explode()
+        single = words.str.split(" ").explode()
         yield single.filter(~single.str.contains("[0-9]"))
     if kind is Identifies.ADDRESS:
-        numbered = tokens.filter(words.str.contains("^[0-9]+ "))
-        yield compact(numbered.list.head(3).list.join(" "))
+        yield _first_words(words.filter(words.str.contains("^[0-9]+ ")), STREET_WORDS)
     if kind in DATED:
         yield spellings(days_in(values))
+
+
+def _first_words(words: pl.Series, count: int) -> pl.Series:
+    """The first words of long texts, joined."""
+    return compact(words.str.split(" ").list.head(count).list.join(" "))
 
 
 def _runs(tokens: pl.DataFrame) -> Iterator[pl.DataFrame]:
@@ -217,6 +220,13 @@ def _hits(index: Iterable[int], kinds: Iterable[int]) -> pl.DataFrame:
 
 
 def _sorted(hashes: Hashes, kinds: Small, numbers: Numbers, canaries: tuple[CanaryValues, ...]) -> Identifiers:
-    """Identifiers from parallel arrays in any order, with repetitions."""
-    distinct, first = np.unique(hashes, return_index=True)
-    return Identifiers(distinct, kinds[first], np.unique(numbers), canaries)
+    """Identifiers from parallel arrays in any order, with repetitions. A stable sort is quick where the parts are sorted already."""
+    order = np.argsort(hashes, kind="stable")
+    hashes, numbers = hashes[order], np.sort(numbers, kind="stable")
+    first = _distinct(hashes)
+    return Identifiers(hashes[first], kinds[order][first], numbers[_distinct(numbers)], canaries)
+
+
+def _distinct(ordered: Hashes | Numbers) -> npt.NDArray[np.bool_]:
+    """Which of some sorted values differ from the one before."""
+    return np.concatenate([np.ones(min(1, len(ordered)), dtype=bool), ordered[1:] != ordered[:-1]])
