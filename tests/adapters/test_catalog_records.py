@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ from slidekeeper.steps.catalog.step import CatalogStep
 from writers.events import BATCH, RECORDS, alignment_facts, event_of, records_facts
 
 OTHER, OTHER_BATCH = RecordsId("cccccccccccc"), BatchId("b00000000002")
+PROJECT = Path(__file__).parents[2]
 NO_ALIASES: Mapping[str, Sequence[str]] = {}
 
 
@@ -362,6 +364,23 @@ async def test_a_catalog_made_again_from_the_journal_holds_no_withdrawn_byte(tmp
     await catalog.close()
     assert b"100000000001" not in (tmp_path / "catalog.duckdb").read_bytes()
     await journal.close()
+
+
+async def test_every_published_column_is_documented_with_its_type(site: Site) -> None:
+    await fill(site)
+    documented = set()
+    for section in re.split(r"^## ", (PROJECT / "docs" / "catalog.md").read_text(), flags=re.MULTILINE)[1:]:
+        title, *lines = section.splitlines()
+        tables = [name.strip() for name in title.split(",")]
+        for names, kind in re.findall(r"^\| (`[^|]+`) \| ([A-Z]+(?:\[\])?) \|", "\n".join(lines), re.MULTILINE):
+            documented |= {(table, name, kind) for table in tables for name in re.findall("`([a-z_]+)`", names)}
+    published = {
+        (file.stem, column, re.sub(r"\(.*\)", "", kind))
+        for file in site.published.glob("*.parquet")
+        for column, kind, *_ in duckdb.sql(f"DESCRIBE FROM '{file}'").fetchall()
+    }
+    of_contracts = {("records_imagery", "stain", "VARCHAR"), ("records_diagnoses", "grade", "BIGINT")}
+    assert published - of_contracts == {entry for entry in documented if not entry[0].startswith("records_patients") and entry[0] != "…"}
 
 
 async def test_people_may_ask_while_the_catalog_is_made_anew(site: Site) -> None:

@@ -53,6 +53,7 @@ class DuckdbQuery:
         aside = target.absolute().with_name(f".{target.name}.part")
         try:
             aside.touch()
+            aside.unlink()  # it can be written; DuckDB would not write into a file that is there, but beside it
             with self._asked(sql, aside) as connection:
                 answer = connection.sql(sql)
                 (answer if limit is None else answer.limit(limit)).write_parquet(str(aside), compression="zstd")
