@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slidekeeper.adapters.linking.keys import KEY_BYTES, Key, create_key, load_key
-from slidekeeper.adapters.linking.sealing import Seal
+from slidekeeper.adapters.linking.keys import KEY_BYTES, Key, create_key, install_key, load_key
+from slidekeeper.adapters.linking.sealing import Ring, Seal, fingerprint, first_schema_ring, new_ring, unwrapped
 from slidekeeper.errors import Refused
 
-SEAL = Seal(Key(bytes(range(32))))
-OTHER_SEAL = Seal(Key(bytes(range(1, 33))))
+KEY, OTHER_KEY = Key(bytes(range(32))), Key(bytes(range(1, 33)))
+RING = new_ring()
+SEAL, OTHER_SEAL = Seal(RING), Seal(new_ring())
 domains = st.sampled_from(["slide", "case", "name", "content"])
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
@@ -157,3 +158,45 @@ def test_a_value_of_one_domain_is_not_opened_in_another() -> None:
 def test_keyed_hashes_agree_only_for_the_same_value_domain_and_key(domain: str, other: str, value: bytes, another: bytes) -> None:
     assert (SEAL.keyed_hash(domain, value) == SEAL.keyed_hash(other, another)) is ((domain, value) == (other, another))
     assert SEAL.keyed_hash(domain, value) != OTHER_SEAL.keyed_hash(domain, value)
+
+
+@given(domains, st.binary(), st.integers(1, 4))
+@settings(max_examples=50, deadline=None)
+def test_a_hash_of_before_a_rotation_is_brought_to_that_of_after(domain: str, value: bytes, rotations: int) -> None:
+    ring, digest = RING, SEAL.keyed_hash(domain, value)
+    for _ in range(rotations):
+        ring = ring.renewed()
+        digest = Seal(ring).rehash(digest)
+    assert digest == Seal(ring).keyed_hash(domain, value) != SEAL.keyed_hash(domain, value)
+
+
+def test_what_was_sealed_before_a_rotation_is_not_opened_by_the_ring_after() -> None:
+    with pytest.raises(Refused, match="key-wrong"):
+        Seal(RING.renewed()).open("slide", SEAL.seal("slide", b"S26-1"))
+
+
+def test_a_ring_is_opened_by_its_key_alone_and_shows_nothing_of_itself() -> None:
+    ring = RING.renewed()
+    assert unwrapped(KEY, 2, ring.wrapped(KEY)) == ring
+    assert unwrapped(OTHER_KEY, 2, ring.wrapped(KEY)) is None
+    assert unwrapped(KEY, 3, ring.wrapped(KEY)) is None
+    assert repr(ring) == "<Ring 2>"
+
+
+def test_a_ring_of_the_first_schema_follows_from_the_key() -> None:
+    assert first_schema_ring(KEY) == first_schema_ring(KEY) != first_schema_ring(OTHER_KEY)
+    assert isinstance(first_schema_ring(KEY), Ring)
+
+
+def test_a_fingerprint_tells_keys_apart_and_is_no_part_of_them() -> None:
+    assert fingerprint(KEY) != fingerprint(OTHER_KEY)
+    assert fingerprint(KEY) not in KEY.reveal().hex()
+
+
+def test_an_installed_key_takes_the_place_of_the_old_one_which_stays_beside_it(path: Path) -> None:
+    before = path.read_bytes()
+    retired = path.with_name("linking.key.v1")
+    for _ in range(2):
+        install_key(KEY, path, retired)
+    assert (path.read_bytes(), retired.read_bytes()) == (KEY.reveal(), before)
+    assert {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {path.name: 0o600, retired.name: 0o600}

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import pwd
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from contextlib import suppress
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from slidekeeper import __version__
+from slidekeeper.api.server import PEER_USER
 from slidekeeper.errors import Refused, SlidekeeperError
+from slidekeeper.messages.events import IdentityRevealed, IdentitySought
+from slidekeeper.model.broker import REASON_LIMIT, checked_reason, named_caller
 from slidekeeper.ports.desk import Answer, Desk
 
 PROBLEM = "application/problem+json"
@@ -38,6 +43,14 @@ class Withdrawal(Order):
     """The order to remove slides and patients everywhere."""
 
     numbers: list[str] = Field(min_length=1, max_length=1000)
+
+
+class BrokerUse(Order):
+    """Notice that somebody passes the honest broker's door; holds no identifier and no number."""
+
+    use: Literal["lookup", "reveal"]
+    reason: str = Field(max_length=REASON_LIMIT)
+    asked: int = Field(ge=1)
 
 
 def create_app(desk: Desk) -> FastAPI:
@@ -120,6 +133,22 @@ def _add_orders(app: FastAPI, desk: Desk) -> None:
     @app.post("/batches/ready")
     async def batch_ready(order: BatchReady) -> Answer:
         return await desk.batch_ready(order.folder, order.by)
+
+    @app.post("/broker/uses")
+    async def broker_use(request: Request, order: BrokerUse) -> Answer:
+        kind = IdentitySought if order.use == "lookup" else IdentityRevealed
+        return await desk.broker_use(kind(by=_caller(request, order.by), reason=checked_reason(order.reason), asked=order.asked))
+
+
+def _caller(request: Request, claimed: str) -> str:
+    """The user at the other end of the socket, as the kernel knows it; only where there is no socket, what the request says."""
+    user = getattr(request.state, PEER_USER, None)
+    if user is None:
+        return claimed
+    name = f"user {user}"
+    with suppress(KeyError):
+        name = pwd.getpwuid(user).pw_name
+    return named_caller(user, name, claimed)
 
 
 async def _server_sent(desk: Desk, after: int) -> AsyncIterator[str]:

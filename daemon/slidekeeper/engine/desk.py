@@ -18,7 +18,7 @@ from slidekeeper.messages.wire import cloud_event_mapping
 from slidekeeper.model.identity import BatchId, PackId
 from slidekeeper.model.records import RecordsId
 from slidekeeper.ports.catalog import Catalog
-from slidekeeper.ports.desk import Answer
+from slidekeeper.ports.desk import Answer, BrokerUse
 from slidekeeper.ports.journal import Journal, Outbox, PackRow, Recorded, RecordsRow
 from slidekeeper.workflow.states import PackState
 
@@ -238,6 +238,11 @@ class DaemonDesk(ReadingDesk):
     async def batch_ready(self, folder: str, by: str) -> Answer:
         """Close the open batch of a folder."""
         return {"batch": await self._live.close_batch(Path(folder), by), "state": "closed"}
+
+    async def broker_use(self, use: BrokerUse) -> Answer:
+        """Record that somebody passes the honest broker's door."""
+        recorded = await self._live.engine.submit(use)
+        return {"sequence": str(recorded.seq), "by": use.by}
 
     async def _order(self, event: AnyPackEvent) -> Answer:
         if await self._journal.pack(event.pack) is None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
+from slidekeeper.messages.events import IdentityRevealed, IdentitySought
+
 Answer: TypeAlias = Mapping[str, Any]
+BrokerUse: TypeAlias = IdentitySought | IdentityRevealed
 
 
 class ReadingDesk(Protocol):
@@ -73,4 +76,8 @@ class Desk(ReadingDesk, Protocol):
 
     async def batch_ready(self, folder: str, by: str) -> Answer:
         """The pathology department's notice that a folder's scans are complete."""
+        ...
+
+    async def broker_use(self, use: BrokerUse) -> Answer:
+        """Record that somebody passes the honest broker's door; answers with the event's ``sequence`` once that is durable."""
         ...

@@ -23,6 +23,7 @@ from slidekeeper.settings.sections import (
     NAME,
     AnonymizeSettings,
     ApiSettings,
+    BrokerSettings,
     BucketSettings,
     CatalogSettings,
     DropSettings,
@@ -51,6 +52,7 @@ class Settings(BaseSettings):
     site: SiteSettings = Field(default_factory=SiteSettings)
     drop: dict[PlaceName, DropSettings] = Field({}, examples=["scanner"])
     records: RecordsSettings = Field(default_factory=RecordsSettings)
+    broker: BrokerSettings = Field(default_factory=BrokerSettings)
     bucket: BucketSettings = Field(default_factory=BucketSettings)
     tier: dict[PlaceName, TierSettings] = Field({}, examples=["flash"])
     training: TrainingSettings = Field(default_factory=TrainingSettings)

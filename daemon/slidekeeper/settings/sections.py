@@ -11,6 +11,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, StringConstraints
 
+from slidekeeper.model.naming import IMAGE_EXTENSIONS
+
 NAME = r"^[a-z0-9][a-z0-9-]*$"
 """What a site, a drop folder or a tier may be called: it becomes part of topics, places and environment variables."""
 
@@ -83,7 +85,7 @@ class DropSettings(Section):
     )
     sentinel: FileName = Field("", description="A file that must exist in the folder, else it counts as unavailable; empty for none.")
     image_extensions: tuple[Extension, ...] = Field(
-        (".svs", ".tif", ".tiff", ".ndpi", ".scn", ".bif", ".mrxs", ".vms", ".vmu", ".czi", ".isyntax", ".i2syntax", ".qptiff", ".dcm"),
+        IMAGE_EXTENSIONS,
         description="Extensions of slide images, lower case.",
     )
     thumbnail_extensions: tuple[Extension, ...] = Field(
@@ -116,6 +118,16 @@ class RecordsSettings(Section):
         1800.0, description="A worker that takes longer over a batch's files is killed; the records are quarantined."
     )
     memory_megabytes: PositiveInt = Field(4096, ge=1024, description="Address space that one worker may use.")
+
+
+class BrokerSettings(Section):
+    """The honest broker: who may pass the door between identifiers and numbers."""
+
+    group: str = Field(
+        "",
+        max_length=64,
+        description="Unix group whose members, besides root, may pass; empty: whoever may read the linking table and its key.",
+    )
 
 
 class BucketSettings(Section):

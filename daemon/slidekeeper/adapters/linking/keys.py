@@ -9,6 +9,7 @@ import os
 import secrets
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from slidekeeper.errors import Refused
@@ -31,17 +32,7 @@ def create_key(path: Path) -> None:
     Raises:
         FileExistsError: there is one; a key is never overwritten.
     """
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(file, "wb") as stream:
-        os.fchmod(file, 0o600)
-        stream.write(secrets.token_bytes(KEY_BYTES))
-        stream.flush()
-        os.fsync(file)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    _write_new(path, secrets.token_bytes(KEY_BYTES))
 
 
 def load_key(path: Path, environ: Mapping[str, str]) -> Key:
@@ -69,6 +60,23 @@ def load_key(path: Path, environ: Mapping[str, str]) -> Key:
         raise Refused("key-malformed", f"{path} is a folder", "Correct [site] key") from None
 
 
+def install_key(key: Key, path: Path, retired: Path) -> None:
+    """Put ``key`` in the place of the key file at ``path``, which stays beside it as ``retired``; durable, with owner and mode of the old.
+
+    Raises:
+        OSError: it cannot be written; the old file is still in its place.
+    """
+    status = path.stat()
+    with suppress(FileExistsError):
+        os.link(path, retired)
+    aside = path.with_name(f".{path.name}.new")
+    aside.unlink(missing_ok=True)
+    _write_new(aside, key.reveal())
+    os.chown(aside, status.st_uid, status.st_gid)
+    aside.replace(path)
+    _sync_folder(path.parent)
+
+
 def _check_restricted(path: Path, status: os.stat_result) -> None:
     """Refuse a key that anybody but this user (or root) may read."""
     mode = stat.S_IMODE(status.st_mode)
@@ -76,6 +84,24 @@ def _check_restricted(path: Path, status: os.stat_result) -> None:
         raise Refused("key-exposed", f"{path} is open to others (mode {mode:04o})", f"chmod 600 {path}")
     if status.st_uid not in {os.geteuid(), 0}:
         raise Refused("key-foreign", f"{path} belongs to user {status.st_uid}", f"chown {os.geteuid()} {path}, or run as that user")
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(file, "wb") as stream:
+        os.fchmod(file, 0o600)
+        stream.write(data)
+        stream.flush()
+        os.fsync(file)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _measured(data: bytes) -> Key:

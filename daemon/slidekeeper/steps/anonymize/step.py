@@ -43,12 +43,18 @@ class AnonymizeStep:
         files = await self.known.find(command.pack)
         if files is None or files.drop not in self.drops:
             raise Permanent("unknown-files", "the restricted index or the settings no longer know this pack's drop folder")
+        if await self.linking.is_withdrawn(files.barcode):
+            raise Permanent("consent-withdrawn", "consent to this slide was withdrawn; it is not taken in again")
         number = await self.linking.slide_number(files.barcode, original_name(files))
         try:
             outcome = await self._work(files, number)
         except SourceChanged:
             return await self._changed(files)
-        return await self._identify(files, number, outcome)
+        try:
+            return await self._identify(files, number, outcome)
+        except Permanent:
+            await asyncio.to_thread(self.tools.bucket.discard, files.pack)
+            raise
 
     async def _work(self, files: PackFiles, number: SlideNumber) -> AnonymizeOutcome:
         request = request_of(files, self.drops[files.drop], number, self.tools)

@@ -1,0 +1,124 @@
+"""The open file of the linking table: transactions, numbers that are drawn once, links that are made once. Synchronous, one thread."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from slidekeeper.adapters.linking.schema import open_for_reading, open_for_writing
+from slidekeeper.adapters.linking.sealing import Seal, as_bytes
+from slidekeeper.errors import Refused, Temporary
+from slidekeeper.model.concealed import Concealed
+from slidekeeper.model.contract import Domain
+from slidekeeper.model.identity import new_slide_number
+from slidekeeper.model.naming import alias_form, normal_form
+
+Opening = Callable[[sqlite3.Connection, Concealed[bytes]], Seal]
+
+
+class Store:
+    """One connection and the seal of its table."""
+
+    def __init__(self, connection: sqlite3.Connection, seal: Seal) -> None:
+        self.connection = connection
+        self.seal = seal
+
+    @classmethod
+    def open(cls, path: Path, key: Concealed[bytes]) -> Store:
+        """Open or make the table.
+
+        Raises:
+            Refused: the key does not belong to it, a newer version wrote it, or it is a database of another program.
+            sqlite3.Error: it is damaged, or its disk cannot be used.
+        """
+        return cls._opened(sqlite3.connect(path, isolation_level=None, check_same_thread=False), key, open_for_writing)
+
+    @classmethod
+    def open_read_only(cls, path: Path, key: Concealed[bytes]) -> Store:
+        """Open a table that is there, beside the daemon or without it; raises what :meth:`open` raises."""
+        address = f"file:{quote(str(path))}?mode=ro"
+        return cls._opened(sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False), key, open_for_reading)
+
+    @classmethod
+    def _opened(cls, connection: sqlite3.Connection, key: Concealed[bytes], opening: Opening) -> Store:
+        try:
+            return cls(connection, opening(connection, key))
+        except (sqlite3.Error, Refused):
+            connection.close()
+            raise
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit what the block wrote, or none of it when it raises."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.connection.execute("COMMIT")
+        finally:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+
+    def matching(self, question: str, values: Iterable[Any], *parameters: Any) -> Iterator[Any]:
+        """Rows of a question that joins ``asked``, whose column ``value`` holds numbers or keyed hashes.
+
+        The rows must be taken before the next question is asked.
+        """
+        self.connection.execute("DELETE FROM asked")
+        self.connection.executemany("INSERT INTO asked VALUES (?)", ((value,) for value in values))
+        return iter(self.connection.execute(question, parameters))
+
+    def lookup(self, domain: Domain, value: str) -> bytes:
+        """The keyed hash of a value: of a slide's barcode as it stands, of others in their normal form."""
+        return self.seal.keyed_hash(domain.value, as_bytes(value if domain is Domain.SLIDE else normal_form(value)))
+
+    def known(self, domain: Domain, lookups: Iterable[bytes]) -> dict[bytes, str]:
+        """Numbers by lookup, of those that have one."""
+        question = "SELECT lookup, number FROM asked CROSS JOIN links ON domain = ? AND lookup = value"
+        return dict(self.matching(question, lookups, domain.value))
+
+    def link(self, domain: Domain, fresh: Mapping[bytes, str]) -> dict[bytes, str]:
+        """Draw a number for each lookup of a value that has none yet; in a transaction."""
+        numbers = dict(zip(fresh, self._draw(len(fresh)), strict=True))
+        version = self.seal.ring.version
+        # In the order of their index, which is filled so without seeking; the numbers are random all the same.
+        rows = ((domain.value, key, numbers[key], self.seal.seal(domain.value, as_bytes(fresh[key])), version) for key in sorted(fresh))
+        self.connection.executemany("INSERT INTO links VALUES (?, ?, ?, ?, ?)", rows)
+        if domain is Domain.SLIDE:
+            self.keep_aliases((value, numbers[key]) for key, value in fresh.items())
+        return numbers
+
+    def keep_aliases(self, named: Iterable[tuple[str, str]]) -> None:
+        """Remember that a slide is found under the alias form of a barcode or name; pairs of that and the number."""
+        rows = ((self.seal.keyed_hash("alias", as_bytes(alias_form(name))), number) for name, number in named)
+        self.connection.executemany("INSERT OR IGNORE INTO aliases VALUES (?, ?)", rows)
+
+    def scrub(self) -> None:
+        """Leave nothing in the file that was removed or overwritten.
+
+        ``secure_delete`` clears what is deleted, but not what the balancing of pages left in their gaps, nor older pages in the log.
+
+        Raises:
+            Temporary: another process reads an older state of the table.
+        """
+        self.connection.execute("VACUUM")
+        is_busy = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        if is_busy:
+            raise Temporary("linking-busy", "another process reads the linking table, and holds back what was removed from it")
+
+    def close(self) -> None:
+        """Close the file."""
+        self.connection.close()
+
+    def _draw(self, count: int) -> list[str]:
+        """Numbers that were never drawn before, in random order."""
+        drawn: dict[str, None] = {}
+        while len(drawn) < count:
+            drawn.update(dict.fromkeys(new_slide_number() for _ in range(count - len(drawn))))
+            for (taken,) in self.matching("SELECT number FROM asked CROSS JOIN numbers ON number = value", list(drawn)):
+                drawn.pop(taken)
+        self.connection.executemany("INSERT INTO numbers VALUES (?)", ((number,) for number in sorted(drawn)))
+        return list(drawn)
