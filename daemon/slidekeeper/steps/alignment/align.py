@@ -9,8 +9,14 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import polars as pl
+
+from slidekeeper.model.identity import SlideNumber
+
+
+Aliases: TypeAlias = Mapping[SlideNumber, Sequence[SlideNumber]]
 
 
 class MatchMethod(enum.StrEnum):
@@ -61,7 +67,7 @@ class Alignment:
     """How often each :class:`Finding` was made; all but ``slide-without-row`` add up to the number of rows."""
 
 
-def align(sources: Mapping[str, pl.DataFrame], slides: pl.DataFrame, aliases: Mapping[str, Sequence[str]]) -> Alignment:
+def align(sources: Mapping[str, pl.DataFrame], slides: pl.DataFrame, aliases: Aliases) -> Alignment:
     """Tie rows to slides.
 
     Args:
@@ -84,7 +90,7 @@ def _uniform(source: str, frame: pl.DataFrame) -> pl.DataFrame:
     return named.select(column.cast(ROW_SCHEMA[name]).alias(name) for name, column in present.items())
 
 
-def _meant(rows: pl.DataFrame, stored: pl.DataFrame, aliases: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+def _meant(rows: pl.DataFrame, stored: pl.DataFrame, aliases: Aliases) -> pl.DataFrame:
     """For each reference that leads to stored slides: ``slide_number`` (null when several), ``match_method``, ``candidates``."""
     references = rows.select("reference").drop_nulls().unique()
     exact = references.join(stored, left_on="reference", right_on="number", how="semi")

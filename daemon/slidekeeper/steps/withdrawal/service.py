@@ -58,7 +58,7 @@ class Withdrawals:
         publish: Callable[[], Awaitable[None]],
         withdrawn: Withdrawn,
     ) -> None:
-        """``catch_up`` brings the catalog up to the journal, ``publish`` the published files too; nobody may store what is ``withdrawn``."""
+        """``catch_up`` brings the catalog up to the journal, ``publish`` the published files too; none may store what is ``withdrawn``."""
         self._journal = journal
         self._catalog = catalog
         self._bucket = bucket
