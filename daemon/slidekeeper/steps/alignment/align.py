@@ -15,7 +15,6 @@ import polars as pl
 
 from slidekeeper.model.identity import SlideNumber
 
-
 Aliases: TypeAlias = Mapping[SlideNumber, Sequence[SlideNumber]]
 
 

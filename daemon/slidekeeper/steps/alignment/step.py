@@ -66,7 +66,9 @@ class AlignStep:
         await asyncio.to_thread(self._publish, command, facts, alignment)
         return facts
 
-    async def _slides(self, sources: Mapping[str, pl.DataFrame], own: set[BatchId]) -> tuple[pl.DataFrame, Mapping[SlideNumber, Sequence[SlideNumber]]]:
+    async def _slides(
+        self, sources: Mapping[str, pl.DataFrame], own: set[BatchId]
+    ) -> tuple[pl.DataFrame, Mapping[SlideNumber, Sequence[SlideNumber]]]:
         """Stored slides that rows may mean, or that are of the records' own batches; and other numbers for what is not stored."""
         references = {SlideNumber(number) for frame in sources.values() for number in frame["slide_number"].drop_nulls().unique()}
         stored = list(await self.catalog.stored_in(sorted(references), sorted(own)))
