@@ -1,0 +1,129 @@
+"""A batch's CSV files become rows without identifiers: searched before they are published, loaded once, held when they are wrong."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from slidekeeper.errors import Permanent
+from slidekeeper.messages.events import RecordsArrived, RecordsLoaded
+from slidekeeper.model.contract import Action, Identifies
+from steps.records.records_desk import RECORDS, RecordsDesk, records_desk
+from system.site_under_test import encodings
+from writers.records import PlantedRecords, write_records
+
+SLIDES = ("S26-10000;A;1.svs", "S26-10001;A;1.svs", "S26-10002;A;1.svs")
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[RecordsDesk]:
+    async with records_desk(tmp_path) as desk:
+        await desk.open_batch()
+        yield desk
+
+
+def deliver(desk: RecordsDesk, mistakes: bool = False, seed: int = 1) -> PlantedRecords:
+    """Write the session's three files."""
+    return write_records(desk.root / "records" / "monday", SLIDES, mistakes=mistakes, seed=seed)
+
+
+async def test_rows_come_out_with_numbers_and_without_identifiers(desk: RecordsDesk) -> None:
+    planted = deliver(desk)
+    event = await desk.load()
+    assert isinstance(event, RecordsLoaded)
+    rows = desk.rows("patients")
+    assert rows.height == 3
+    assert rows["patient_number"].n_unique() == 3
+    assert {"birth_year", "collection_year", "sex"} <= set(rows.columns)
+    patterns = {pattern for identifier in planted.identifiers for pattern in encodings(identifier)}
+    said = "".join(desk.rows(source).write_csv() for source in ("imagery", "patients", "diagnoses")).encode()
+    assert not [pattern for pattern in patterns if pattern in said]
+
+
+async def test_one_number_covers_a_slide_in_all_three_files_and_in_the_bucket(desk: RecordsDesk) -> None:
+    deliver(desk)
+    stored = {await desk.scan(name, seed) for seed, name in enumerate(SLIDES, 1)}
+    await desk.load()
+    assert all(set(desk.rows(source)["slide_number"]) == stored for source in ("imagery", "patients", "diagnoses"))
+    assert desk.rows("imagery").sort("row")["patient_number"].to_list() == desk.rows("patients").sort("row")["patient_number"].to_list()
+
+
+async def test_rejected_rows_are_counted_by_code_and_told_to_the_hospital_by_line(desk: RecordsDesk) -> None:
+    deliver(desk, mistakes=True)
+    event = await desk.load()
+    rejected = {source.source: dict(source.rejected) for source in event.facts.sources}
+    assert rejected["imagery"] == {}
+    assert rejected["patients"]["not-a-date"] == 1
+    assert rejected["diagnoses"]["wrong-field-count"] == 1
+    report = (desk.root / "reports" / "monday" / "rejected-r1.csv").read_text()
+    assert "monday/CSV2_patients.csv,5,Collection Date,not-a-date" in report
+
+
+async def test_loading_twice_is_loading_once(desk: RecordsDesk) -> None:
+    deliver(desk)
+    order = await desk.settle()
+    first = await desk.load_step.run(order)
+    assert await desk.load_step.run(order) == first
+    assert desk.bucket.asides() == set()
+
+
+async def test_a_file_that_changed_since_it_settled_settles_again(desk: RecordsDesk) -> None:
+    deliver(desk)
+    order = await desk.settle()
+    deliver(desk, seed=9)
+    assert await desk.load_step.run(order) == RecordsArrived(records=RECORDS, revision=1)
+    assert desk.bucket.asides() == set()
+
+
+async def test_an_unknown_column_holds_the_records_and_says_where(desk: RecordsDesk) -> None:
+    planted = deliver(desk)
+    text = planted.files[0].read_text()
+    planted.files[0].write_text(text.replace("Image File;", "Patient Jane Roe;Image File;", 1))
+    with pytest.raises(Permanent) as held:
+        await desk.load()
+    assert held.value.reason == "unknown-column"
+    assert held.value.detail.startswith("imagery: ")
+    assert "Roe" not in str(held.value)
+
+
+async def test_a_leak_through_a_contract_is_held_with_column_and_count(desk: RecordsDesk) -> None:
+    """Somebody got a contract past its own checks: a column of free text is kept."""
+    planted = deliver(desk)
+    person = next(iter(planted.patients.values()))
+    contract = desk.contracts["diagnoses"]
+    leaky = contract.column("TNM").model_copy(update={"action": Action.KEEP, "grammar": "", "identifies": Identifies.NOT})
+    columns = tuple(leaky if column.name == "TNM" else column for column in contract.columns)
+    desk.load_step.contracts["diagnoses"] = contract.model_copy(update={"columns": columns})  # type: ignore[index]
+    text = planted.files[2].read_text()
+    planted.files[2].write_text(text.replace("pT2c pN0 cM0", f"seen by {person.last}"))
+    with pytest.raises(Permanent) as held:
+        await desk.load()
+    assert held.value.reason == "identifier-found"
+    assert "diagnoses." in held.value.detail
+    assert person.last not in str(held.value)
+    assert desk.bucket.asides() == set()
+    assert not desk.bucket.has("records")
+
+
+async def test_rows_of_somebody_whose_consent_is_withdrawn_are_left_out(desk: RecordsDesk) -> None:
+    deliver(desk)
+    await desk.load()
+    gone = desk.rows("patients").sort("row")["patient_number"][0]
+    await desk.linking.erase([gone])
+    await desk.align()
+    deliver(desk)
+    event = await desk.load(revision=2)
+    assert [dict(source.rejected) for source in event.facts.sources] == [{"consent-withdrawn": 1}] * 3
+    assert desk.rows("patients", revision=2).height == 2
+
+
+async def test_a_corrected_file_is_stored_beside_its_predecessor(desk: RecordsDesk) -> None:
+    deliver(desk)
+    await desk.load()
+    await desk.align()
+    deliver(desk, seed=5)
+    event = await desk.load(revision=2)
+    assert event.facts.key.endswith("/r2")
+    assert desk.rows("patients", 1).height == desk.rows("patients", 2).height == 3
