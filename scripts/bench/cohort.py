@@ -24,7 +24,8 @@ ROW_GROUP = 20480
 
 MADE_UP = """
     SELECT printf('%012x', i // 100) AS records, i % 100 + 2 AS row, (100000000000 + i)::VARCHAR AS slide_number,
-           ['HE', 'Ki67', 'PSA', 'p63', 'AMACR'][1 + (hash(i) % 5)::INTEGER] AS stain, ['A', 'B', 'C', 'D'][1 + (hash(i + 1) % 4)::INTEGER] AS scanner,
+           ['HE', 'Ki67', 'PSA', 'p63', 'AMACR'][1 + (hash(i) % 5)::INTEGER] AS stain,
+           ['A', 'B', 'C', 'D'][1 + (hash(i + 1) % 4)::INTEGER] AS scanner,
            2010 + (hash(i + 2) % 15)::INTEGER AS year, 1 + (hash(i + 3) % 5)::INTEGER AS grade
     FROM range({slides}) AS made_up(i)
 """
