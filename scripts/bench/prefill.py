@@ -24,7 +24,7 @@ def prefill_site(state: Path, count: int) -> None:
     _fill_journal(state / "journal.sqlite", count)
     _fill_linking(state / "identified" / "linking.sqlite", count)
     _fill_index(state / "identified" / "intake.sqlite", count)
-    _fill_catalog(state / "catalog.duckdb", state / "journal.sqlite", count)
+    fill_catalog(state / "catalog.duckdb", count, _head(state / "journal.sqlite"))
 
 
 def pack_id(index: int) -> str:
@@ -88,9 +88,13 @@ def _fill_index(path: Path, count: int) -> None:
         _insert(connection, "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", files)
 
 
-def _fill_catalog(path: Path, journal: Path, count: int) -> None:
+def _head(journal: Path) -> int:
     with sqlite3.connect(journal) as connection:
-        head = connection.execute("SELECT max(seq) FROM events").fetchone()[0]
+        return int(connection.execute("SELECT max(seq) FROM events").fetchone()[0])
+
+
+def fill_catalog(path: Path, count: int, head: int) -> None:
+    """Add ``count`` slides to the catalog, which then has reached event ``head``; nobody may have it open."""
     level = "[{'width': 90000, 'height': 70000, 'tile_width': 256, 'tile_height': 256}]"
     with duckdb.connect(str(path)) as catalog:
         catalog.execute(

@@ -83,7 +83,7 @@ async def _run(parts: Parts, notifier: Notifier, stopping: asyncio.Event, settin
         log.info("stopping")
         watching.cancel()
         await _stop_engine(parts, engine, settings.engine.stop_seconds)
-        await parts.publisher.publish_now()
+        await parts.publisher.publish_if_possible()
         await parts.engine.submit(DaemonStopped())
         parts.api.stop()
         for task in service:

@@ -108,3 +108,11 @@ async def test_a_full_disk_is_waited_out(press: Press) -> None:
     press.trouble = None
     await press.run_until(3)
     assert press.numbers() == []
+
+
+async def test_what_cannot_be_published_when_the_daemon_stops_does_not_hinder_it(press: Press) -> None:
+    press.trouble = Unavailable("bucket", "records-missing")
+    await press.publisher.publish_if_possible()
+    press.trouble = None
+    await press.publisher.publish_if_possible()
+    assert press.numbers() == []

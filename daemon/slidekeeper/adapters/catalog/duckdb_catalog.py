@@ -65,6 +65,8 @@ class DuckdbCatalog:
         self._connection = connection
         self._questions = connection.cursor()
         self._publications = connection.cursor()
+        for each in (self._connection, self._questions, self._publications):
+            each.execute("SET enable_progress_bar = false")  # it would be drawn into the daemon's log
 
     @classmethod
     def open(cls, path: Path, memory_megabytes: int, threads: int, objects: Path | None = None) -> DuckdbCatalog:

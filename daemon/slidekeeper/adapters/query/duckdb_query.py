@@ -86,6 +86,7 @@ class DuckdbQuery:
             folders = {f"{file.parent}/" for file in files.values()}
             connection.execute(f"SET allowed_directories = [{', '.join(_literal(folder) for folder in folders)}]")
             connection.execute(f"SET allowed_paths = [{', '.join(_literal(path) for path in writable)}]")
+            connection.execute("SET enable_progress_bar = false")
             connection.execute("SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
             connection.execute("BEGIN TRANSACTION READ ONLY")

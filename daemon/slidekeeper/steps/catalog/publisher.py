@@ -34,12 +34,16 @@ class Publisher:
         """Publish for ever, at most every so many seconds."""
         while True:
             started = asyncio.get_running_loop().time()
-            try:
-                await self.publish_now()
-            except Unavailable as trouble:
-                log.warning("catalog not published", reason=trouble.reason, detail=trouble.detail)
+            await self.publish_if_possible()
             took = asyncio.get_running_loop().time() - started
             await asyncio.sleep(max(self._seconds, REST_SHARE * took))
+
+    async def publish_if_possible(self) -> None:
+        """Publish now; a disk or bucket that is away is told and waited for."""
+        try:
+            await self.publish_now()
+        except Unavailable as trouble:
+            log.warning("catalog not published", place=trouble.place, reason=trouble.reason, detail=trouble.detail)
 
     async def publish_now(self) -> None:
         """Bring the catalog up to the journal and publish it, unless that is what was published last."""
