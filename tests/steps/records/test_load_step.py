@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 
 from slidekeeper.errors import Permanent
 from slidekeeper.messages.events import RecordsArrived, RecordsLoaded
-from slidekeeper.model.contract import Action, Identifies
+from slidekeeper.model.contract import Contract
+from slidekeeper.steps.records import job
+from slidekeeper.steps.records.transform import transform
 from steps.records.records_desk import RECORDS, RecordsDesk, records_desk
 from system.site_under_test import encodings
 from writers.records import PlantedRecords, write_records
@@ -88,20 +92,20 @@ async def test_an_unknown_column_holds_the_records_and_says_where(desk: RecordsD
     assert "Roe" not in str(held.value)
 
 
-async def test_a_leak_through_a_contract_is_held_with_column_and_count(desk: RecordsDesk) -> None:
-    """Somebody got a contract past its own checks: a column of free text is kept."""
+async def test_a_transformation_that_leaks_is_caught_before_anything_is_published(
+    desk: RecordsDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     planted = deliver(desk)
     person = next(iter(planted.patients.values()))
-    contract = desk.contracts["diagnoses"]
-    leaky = contract.column("TNM").model_copy(update={"action": Action.KEEP, "grammar": "", "identifies": Identifies.NOT})
-    columns = tuple(leaky if column.name == "TNM" else column for column in contract.columns)
-    desk.load_step.contracts["diagnoses"] = contract.model_copy(update={"columns": columns})  # type: ignore[index]
-    text = planted.files[2].read_text()
-    planted.files[2].write_text(text.replace("pT2c pN0 cM0", f"seen by {person.last}"))
+
+    def leaking(rows: pl.DataFrame, contract: Contract, *rest: Any, **more: Any) -> pl.DataFrame:
+        return transform(rows, contract, *rest, **more).with_columns(note=rows["Comment"])
+
+    monkeypatch.setattr(job, "transform", leaking)
     with pytest.raises(Permanent) as held:
         await desk.load()
     assert held.value.reason == "identifier-found"
-    assert "diagnoses." in held.value.detail
+    assert "imagery.note: " in held.value.detail
     assert person.last not in str(held.value)
     assert desk.bucket.asides() == set()
     assert not desk.bucket.has("records")
