@@ -118,10 +118,15 @@ def test_a_missing_number_is_none() -> None:
     assert Description.parse(HEADER.encode()).number("MPP") is None
 
 
-def test_names_of_removed_keys_are_told_unless_they_could_be_free_text() -> None:
-    parsed = Description.parse(f"{HEADER}|User = x|Müller 1950-01-02 = x|{'K' * 50} = x".encode())
-    assert parsed.removed_keys() == ("key:User", "key:(unusual)", "key:(unusual)")
-    assert {"Müller 1950-01-02", "K" * 50} <= {value.decode() for value in parsed.removed_values()}
+def test_only_names_of_keys_that_scanners_write_are_told() -> None:
+    keys = ["Müller 1950-01-02", "Jane Mirabella", "CustomField.Last_Name", "K" * 50, "user"]
+    parsed = Description.parse("|".join([HEADER, "User = x", *(f"{key} = x" for key in keys), "Featherstone"]).encode())
+    assert parsed.removed_keys() == ("key:User", *["key:(unusual)"] * 6)
+    assert {*keys, "Last_Name", "Featherstone"} <= {value.decode() for value in parsed.removed_values()}
+
+
+def test_every_line_of_the_header_is_handed_to_the_proof() -> None:
+    assert {"Aperio v12", "Hockenberry 12x", "third line"} <= removed("Aperio v12\nHockenberry 12x\nthird line|AppMag = 40")
 
 
 def test_a_removed_latin_1_value_is_handed_to_the_proof_as_the_text_it_is() -> None:

@@ -39,6 +39,17 @@ KEPT_NUMBERS = (
 )
 """Keys that say how pixels came about; they are kept where their value is a number."""
 
+NAMED_KEYS = frozenset(
+    {*KEPT_NUMBERS, "ICC Profile", "Filename", "Title", "ImageID", "Barcode", "Date", "Time", "Time Zone", "User", "ScanScope ID"}
+    | {"Scanner ID", "DSR ID", "Rack", "Slide", "Patient", "Accession", "Copyright", "Webslide Files", "CompressedFile", "Parmset"}
+    | {"Scan Warning", "SessionMode", "SessonMode", "ConverterVersion", "ScannerType", "Left", "Top", "LineAreaXOffset", "LineAreaYOffset"}
+    | {"LineCameraSkew"}
+)
+"""Keys that scanners write: only these are named in reports. Any other one may be a value whose field has a ``|`` in it or no ``=``."""
+
+CUSTOM_FIELD = "CustomField."
+"""Begins keys that a site invents."""
+
 ICC_NAMES = frozenset({"ScanScope v1", "AT2", "GT450", "GT450DX", "sRGB", "IEC 61966-2.1 Default RGB colour space - sRGB"})
 """Names of colour profiles that name a class of scanners, not one."""
 
@@ -77,19 +88,15 @@ class Description:
         return f"Aperio Image Library\r\n{self._geometry(width, height)}{pairs}".encode()
 
     def removed_keys(self) -> tuple[str, ...]:
-        """Names of the keys that are dropped. A key is free text too: unusual ones are only counted."""
-        return tuple(
-            f"key:{key}" if re.fullmatch(r"[A-Za-z][A-Za-z ./_-]{0,40}", key) else "key:(unusual)"
-            for key, value in self.pairs
-            if not self.is_kept(key, value)
-        )
+        """Names of the keys that are dropped; one that no scanner writes may identify somebody, and is only counted."""
+        return tuple(f"key:{key if key in NAMED_KEYS else '(unusual)'}" for key, value in self.pairs if not self.is_kept(key, value))
 
     def removed_values(self) -> tuple[bytes, ...]:
-        """Values of dropped keys, and what the header says beyond geometry, as UTF-8."""
+        """Values of dropped keys, keys that are never named, and what the header says, as UTF-8."""
         dropped = [value for key, value in self.pairs if not self.is_kept(key, value)]
-        unusual = [key for key, _ in self.pairs if not re.fullmatch(r"[A-Za-z][A-Za-z ./_-]{0,40}", key)]
-        software = [part.strip() for line in self.header.split(";") for part in line.splitlines()[:1]]
-        return tuple(value.encode() for value in [*dropped, *unusual, *software])
+        unusual = [part for key, _ in self.pairs if key not in NAMED_KEYS for part in dict.fromkeys([key, key.removeprefix(CUSTOM_FIELD)])]
+        header = [line.strip() for part in self.header.split(";") for line in part.splitlines()]
+        return tuple(value.encode() for value in [*dropped, *unusual, *header])
 
     def _geometry(self, width: int, height: int) -> str:
         """Size, tile size, scaling and codec of the newest line, in the order in which they stand.
