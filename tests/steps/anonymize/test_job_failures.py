@@ -18,6 +18,8 @@ from slidekeeper.ports.bucket import Inspect, Written
 from slidekeeper.ports.formats import Source
 from slidekeeper.steps.anonymize.job import AnonymizeRequest, anonymize_slide
 from steps.anonymize.slide_bench import BARCODE, Bench, Careless, bench_in, request_for
+from writers.minimal import TILE, minimal_slide, tile_with_segment
+from writers.tiff import tissue_tile
 
 
 @pytest.fixture
@@ -153,3 +155,12 @@ class FullBucket(PosixBucket):
 def test_a_failure_to_clean_up_does_not_hide_the_first_error(bench: Bench) -> None:
     with pytest.raises(Unavailable, match="disk-full"):
         anonymize_slide(replace(bench.request, bucket=FullBucket(bench.bucket.root)))
+
+
+def test_metadata_in_one_of_many_tiles_is_found(tmp_path: Path) -> None:
+    (tmp_path / "drop").mkdir()
+    tiles = [tissue_tile(1, TILE)] * 400
+    tiles[5] = tile_with_segment(0xFFE1, b"Exif\0\0Featherstone")
+    (tmp_path / "drop" / "a.svs").write_bytes(minimal_slide(tiles=tiles))
+    assert refused(request_for(tmp_path, b"a.svs")).reason == "metadata-in-tiles"
+    assert not PosixBucket(tmp_path / "bucket").asides()

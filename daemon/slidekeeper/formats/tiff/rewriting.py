@@ -10,14 +10,15 @@ import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from slidekeeper.errors import Permanent
 from slidekeeper.formats.tiff.icc import scrubbed_icc
 from slidekeeper.formats.tiff.image import JPEG_TABLES, Image
 from slidekeeper.formats.tiff.ledger import Ledger
 from slidekeeper.formats.tiff.reading import ASCII, INTEGER_CODES, SUB_DIRECTORIES, Dialect, Directory, Entry, Tiff
-from slidekeeper.formats.tiff.segments import TILE_STARTS, foreign_in_tables, foreign_in_tile
-from slidekeeper.formats.tiff.windows import sample_windows, spread
+from slidekeeper.formats.tiff.tiles import TileInspection, check_samples, check_tables
+from slidekeeper.formats.tiff.windows import sample_windows
 from slidekeeper.model.slide import ImageFacts
 from slidekeeper.model.splice import Anonymization, Secret
 
@@ -25,12 +26,6 @@ IMAGE_DESCRIPTION, ICC_PROFILE = 270, 34675
 RATIONALS = frozenset({5, 10})
 BYTES = frozenset({1, 7})
 NUMBERS = frozenset(INTEGER_CODES)
-HEADER_SAMPLE = 16384
-"""Bytes of a tile that are read to see its header."""
-
-TILE_SAMPLES = 18
-"""Tiles of a level whose header is looked at: first, last, and 16 between."""
-
 SHORTEST_SECRET, LONGEST_SECRET = 4, 200
 """Characters; the search takes no pattern of some thousand bytes, and a part that survives is to be found too."""
 
@@ -112,8 +107,7 @@ class Rewriter:
             self._destroy(name, images)
         self._note_foreign_directories()
         plan = self._ledger.plan()
-        for image in self._selection.kept:
-            self._check_coded(image)
+        check_samples(self._tiff, self._selection.kept)
         remaining = self._ledger.literals()
         windows = [
             window
@@ -124,7 +118,9 @@ class Rewriter:
         lines = dict.fromkeys(line for text in [*self._texts, *more_texts] for line in text_lines(text))
         texts = tuple(Secret(line) for line in lines if is_secret(line, remaining))
         removed = tuple(sorted({*self._removed, *more_removed}))
-        return Anonymization(plan, facts.model_copy(update={"removed": removed}), texts, tuple(windows))
+        return Anonymization(
+            plan, facts.model_copy(update={"removed": removed}), texts, tuple(windows), partial(TileInspection, self._selection.kept)
+        )
 
     def _chain(self, directories: Sequence[Directory]) -> None:
         """Write directories one behind the other, and the kept sub-directories of each."""
@@ -154,6 +150,8 @@ class Rewriter:
         if rule is None or not _obeys(rule, entry, image):
             self._remove(entry)
             return None
+        if entry.tag == JPEG_TABLES:
+            check_tables(self._tiff.value(entry))
         if entry.tag == ICC_PROFILE:
             self._icc(entry)
         elif not entry.inline:
@@ -216,21 +214,6 @@ class Rewriter:
         decided = {*self._kept, *(image.directory.offset for images in self._selection.destroyed.values() for image in images)}
         if any(directory.offset not in decided for directory in self._tiff.everyone()):
             raise Permanent("malformed-tiff", "a directory was neither kept nor destroyed")
-
-    def _check_coded(self, image: Image) -> None:
-        """Refuse metadata inside the coded stream: in the shared tables and in a sample of the tiles."""
-        foreign = self._foreign_in_tables(image)
-        for start, end in spread(image.ranges, TILE_SAMPLES) if image.compression in TILE_STARTS else ():
-            sample = self._tiff.source.read_at(int(start), min(int(end - start), HEADER_SAMPLE))
-            foreign = foreign or foreign_in_tile(sample, image.compression)
-        if foreign:
-            raise Permanent("metadata-in-tiles", f"coded pixels carry metadata of their own ({foreign})")
-
-    def _foreign_in_tables(self, image: Image) -> str:
-        tables = image.directory.entry(JPEG_TABLES)
-        if tables is None or not _obeys(ALLOWED[JPEG_TABLES], tables, image):
-            return ""
-        return foreign_in_tables(self._tiff.value(tables))
 
 
 def texts_in(tag: int, value: bytes) -> list[bytes]:

@@ -14,7 +14,7 @@ from slidekeeper.errors import Permanent, SlidekeeperError, SourceChanged
 from slidekeeper.model.concealed import Concealed
 from slidekeeper.model.phi import Barcode, Member
 from slidekeeper.model.slide import ImageFacts
-from slidekeeper.model.splice import Anonymization, Secret
+from slidekeeper.model.splice import Anonymization, Content, Secret
 from slidekeeper.ports.bucket import Bucket, Written
 from slidekeeper.ports.drop import Drop
 from slidekeeper.ports.formats import Format, Registry, Source
@@ -135,12 +135,27 @@ def _splice(request: AnonymizeRequest, stream: BinaryIO) -> tuple[Anonymization,
         if damage.reason in NOT_WHOLE:
             _check_unchanged(request, stream)
         raise
-    search = request.search([*plan.texts, *_names(request)], plan.windows)
-    written = request.bucket.splice(request.aside, _name(request, plan.facts), stream, plan.plan, search.feed)
-    if search.hits():
-        raise Permanent("identifier-found", f"{search.hits()} of the values that had to go were still in the result")
+    written = _written(request, plan, stream)
     _check_unchanged(request, stream)
     return plan, written
+
+
+def _written(request: AnonymizeRequest, plan: Anonymization, stream: BinaryIO) -> Written:
+    """Execute the plan; nothing that had to go may be among the finished bytes, and nothing but pixels in the tiles."""
+    search = request.search([*plan.texts, *_names(request)], plan.windows)
+    inspection = plan.inspection() if plan.inspection else None
+    feeds = [looking.feed for looking in (search, inspection) if looking]
+
+    def look(span: memoryview, content: Content) -> None:
+        for feed in feeds:
+            feed(span, content)
+
+    written = request.bucket.splice(request.aside, _name(request, plan.facts), stream, plan.plan, look)
+    if search.hits():
+        raise Permanent("identifier-found", f"{search.hits()} of the values that had to go were still in the result")
+    if inspection and inspection.fault():
+        raise Permanent("metadata-in-tiles", f"coded pixels carry more than pixels ({inspection.fault()})")
+    return written
 
 
 def _name(request: AnonymizeRequest, facts: ImageFacts) -> str:
