@@ -1,8 +1,4 @@
-"""Writes the kept directories anew, in place: allowed entries move together, everything else becomes zero.
-
-What is allowed is a list of tags with the types and counts that make sense for them, so that nothing can hide in a field that
-has more values than an image needs.
-"""
+"""Writes the kept directories anew, in place: allowed entries move together, everything else becomes zero."""
 
 from __future__ import annotations
 
@@ -13,19 +9,17 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from slidekeeper.errors import Permanent
+from slidekeeper.formats.tiff.allowed import ALLOWED, ICC_PROFILE, Context
 from slidekeeper.formats.tiff.icc import scrubbed_icc
 from slidekeeper.formats.tiff.image import JPEG_TABLES, Image
 from slidekeeper.formats.tiff.ledger import Ledger
-from slidekeeper.formats.tiff.reading import ASCII, INTEGER_CODES, SUB_DIRECTORIES, Dialect, Directory, Entry, Tiff
+from slidekeeper.formats.tiff.reading import ASCII, SUB_DIRECTORIES, Dialect, Directory, Entry, Tiff
 from slidekeeper.formats.tiff.tiles import TileInspection, check_samples, check_tables
 from slidekeeper.formats.tiff.windows import sample_windows
 from slidekeeper.model.slide import ImageFacts
 from slidekeeper.model.splice import Anonymization, Secret
 
-IMAGE_DESCRIPTION, ICC_PROFILE = 270, 34675
-RATIONALS = frozenset({5, 10})
-BYTES = frozenset({1, 7})
-NUMBERS = frozenset(INTEGER_CODES)
+IMAGE_DESCRIPTION = 270
 SHORTEST_SECRET, LONGEST_SECRET = 4, 200
 """Characters; the search takes no pattern of some thousand bytes, and a part that survives is to be found too."""
 
@@ -35,33 +29,6 @@ UTF16_TAGS = range(40091, 40096)
 """XPTitle, XPComment, XPAuthor, XPKeywords, XPSubject: always UTF-16, little-endian."""
 
 LINE_BREAKS = re.compile(rb"[\t\n\v\f\r]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What an allowed tag's value may be; ``most`` None stands for the image's number of tiles or strips."""
-
-    types: frozenset[int]
-    least: int = 1
-    most: int | None = 1
-
-
-ALLOWED: Mapping[int, Rule] = {
-    **{tag: Rule(NUMBERS) for tag in (254, 256, 257, 259, 262, 266, 274, 277, 278, 284, 296, 317, 322, 323, 531, 32997)},
-    **{tag: Rule(NUMBERS, least=0, most=None) for tag in (273, 279, 324, 325)},
-    258: Rule(NUMBERS, most=16),
-    282: Rule(RATIONALS),
-    283: Rule(RATIONALS),
-    320: Rule(NUMBERS, most=3 << 16),
-    338: Rule(NUMBERS, most=16),
-    339: Rule(NUMBERS, most=16),
-    530: Rule(NUMBERS, least=2, most=2),
-    529: Rule(RATIONALS, least=3, most=3),
-    532: Rule(RATIONALS, least=6, most=6),
-    JPEG_TABLES: Rule(BYTES, least=4, most=1 << 16),
-    ICC_PROFILE: Rule(BYTES, least=132, most=16 << 20),
-}
-"""Tags without which a slide cannot be read, TIFF 6.0; ``SubIFDs`` and the description are handled by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,18 +103,21 @@ class Rewriter:
         image = self._kept[directory.offset]
         self._ledger.keep_coded(image.ranges)
         dialect = self._tiff.dialect
-        written = [entry for old in directory.entries if (entry := self._entry(image, old)) is not None]
+        _refuse_unreadable(image)
+        context = Context.of(self._tiff, image)
+        written = [entry for old in directory.entries if (entry := self._entry(context, old)) is not None]
         data = struct.pack(dialect.count_code, len(written)) + b"".join(written) + struct.pack(dialect.offset_code, following)
         self._ledger.write(directory.offset, data, "image file directory")
 
-    def _entry(self, image: Image, entry: Entry) -> bytes | None:
+    def _entry(self, context: Context, entry: Entry) -> bytes | None:
         """The entry's new bytes, its value entered into the ledger; None where it is removed."""
+        image = context.image
         if entry.tag == IMAGE_DESCRIPTION and entry.type == ASCII:
             return self._description(image, entry)
         if entry.tag == SUB_DIRECTORIES:
             return self._sub_directories(image.directory, entry)
         rule = ALLOWED.get(entry.tag)
-        if rule is None or not _obeys(rule, entry, image):
+        if rule is None or not rule.allows(self._tiff, entry, context):
             self._remove(entry)
             return None
         if entry.tag == JPEG_TABLES:
@@ -267,9 +237,13 @@ def _utf16_of(tag: int, value: bytes) -> str:
     return "utf-16-le" if odd > even else "utf-16-be"
 
 
-def _obeys(rule: Rule, entry: Entry, image: Image) -> bool:
-    most = image.chunks if rule.most is None else rule.most
-    return entry.type in rule.types and rule.least <= entry.count <= most
+def _refuse_unreadable(image: Image) -> None:
+    """Refuse a kept image of which it cannot be said what it holds."""
+    tags = [entry.tag for entry in image.directory.entries]
+    if len(set(tags)) < len(tags):
+        raise Permanent("malformed-tiff", "a directory has the same tag twice")
+    if image.compression == "unknown":
+        raise Permanent("unsupported-compression", "the image is coded in a way whose tiles cannot be examined")
 
 
 def _packed(dialect: Dialect, tag: int, kind: int, count: int, value: bytes) -> bytes:
