@@ -11,7 +11,7 @@ from PIL import ImageCms
 from formats.checklist import anonymized, found_in, pages_of, plan_of, tag_bytes, unreferenced_bytes
 from slidekeeper.errors import Permanent
 from slidekeeper.formats.tiff.allowed import ALLOWED
-from slidekeeper.formats.tiff.rewriting import is_secret, is_text
+from slidekeeper.model.texts import is_secret, is_text
 from writers.minimal import TILE, aside, minimal_slide, noise, with_tags
 from writers.tiff import ASCII, BYTE, LONG, RATIONAL, SHORT, UNDEFINED, Tag, TiffWriter, tissue_tile
 

@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from PIL import Image
 
 from slidekeeper.adapters.bucket.posix import PosixBucket
 from slidekeeper.errors import SlidekeeperError, SourceChanged, Unavailable
 from slidekeeper.formats.registry import SupportedFormats
-from slidekeeper.model.phi import Barcode
+from slidekeeper.model.identity import BatchId, PackId, new_slide_number
+from slidekeeper.model.phi import Barcode, FileIdentity, Member, PackFiles, RelativePath, Role
 from slidekeeper.model.splice import Anonymization, Content, Secret, SplicePlan
 from slidekeeper.ports.bucket import Inspect, Written
 from slidekeeper.ports.formats import Source
 from slidekeeper.steps.anonymize.job import AnonymizeRequest, anonymize_slide
+from slidekeeper.steps.anonymize.request import Tools, request_of
 from steps.anonymize.slide_bench import BARCODE, Bench, Careless, bench_in, request_for
 from writers.minimal import TILE, minimal_slide, tile_with_segment
 from writers.tiff import tissue_tile
@@ -164,3 +167,29 @@ def test_metadata_in_one_of_many_tiles_is_found(tmp_path: Path) -> None:
     (tmp_path / "drop" / "a.svs").write_bytes(minimal_slide(tiles=tiles))
     assert refused(request_for(tmp_path, b"a.svs")).reason == "metadata-in-tiles"
     assert not PosixBucket(tmp_path / "bucket").asides()
+
+
+@pytest.mark.parametrize(("role", "name"), [(Role.BARCODE, "a.txt"), (Role.THUMBNAIL, "a.jpg")])
+def test_what_a_companion_says_is_searched(bench: Bench, tmp_path: Path, role: Role, name: str) -> None:
+    companion = tmp_path / "drop" / name
+    patient = bench.planted.identifiers[1]
+    if role is Role.BARCODE:
+        companion.write_text(f"something\n{patient}\n")
+    else:
+        exif = Image.Exif()
+        exif[270] = patient
+        Image.new("RGB", (8, 8)).save(companion, exif=exif)
+    identity = bench.request.drop.identify(RelativePath(name.encode()))
+    assert identity is not None
+    request = replace(careless(bench), barcode=Barcode("not in it"), companions=(Member(RelativePath(name.encode()), role, identity),))
+    assert refused(request).reason == "identifier-found"
+
+
+def test_companions_of_a_pack_are_read(bench: Bench) -> None:
+    identity = FileIdentity(1, 2, 3)
+    members = tuple(
+        Member(RelativePath(role.value.encode()), role, identity) for role in (Role.IMAGE, Role.BARCODE, Role.THUMBNAIL, Role.SIDECAR)
+    )
+    files = PackFiles(PackId("a" * 16), "scanner", BatchId("b" * 12), RelativePath(b"a"), Barcode("a"), members)
+    tools = Tools(bench.bucket, SupportedFormats(), bench.request.search, bench.request.reader, 100)
+    assert request_of(files, bench.request.drop, new_slide_number(), tools).companions == members[1:3]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,21 +13,14 @@ from slidekeeper.formats.tiff.icc import scrubbed_icc
 from slidekeeper.formats.tiff.image import JPEG_TABLES, Image
 from slidekeeper.formats.tiff.ledger import Ledger
 from slidekeeper.formats.tiff.reading import ASCII, SUB_DIRECTORIES, Dialect, Directory, Entry, Tiff
+from slidekeeper.formats.tiff.removed import Removed
 from slidekeeper.formats.tiff.tiles import TileInspection, check_samples, check_tables
 from slidekeeper.formats.tiff.windows import sample_windows
 from slidekeeper.model.slide import ImageFacts
 from slidekeeper.model.splice import Anonymization, Secret
+from slidekeeper.model.texts import is_secret, text_lines
 
 IMAGE_DESCRIPTION = 270
-SHORTEST_SECRET, LONGEST_SECRET = 4, 200
-"""Characters; the search takes no pattern of some thousand bytes, and a part that survives is to be found too."""
-
-READABLE_TYPES = frozenset({1, ASCII, 7})
-MAX_READABLE_BYTES = 1 << 20
-UTF16_TAGS = range(40091, 40096)
-"""XPTitle, XPComment, XPAuthor, XPKeywords, XPSubject: always UTF-16, little-endian."""
-
-LINE_BREAKS = re.compile(rb"[\t\n\v\f\r]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +42,7 @@ class Rewriter:
         self._tiff = tiff
         self._selection = selection
         self._ledger = Ledger()
-        self._removed: set[str] = set()
-        self._texts: dict[bytes, None] = {}
+        self._removed = Removed(tiff)
         self._kept = {image.directory.offset: image for image in selection.kept}
 
     def anonymize(self, facts: ImageFacts, more_texts: Sequence[bytes], more_removed: Sequence[str]) -> Anonymization:
@@ -82,9 +73,10 @@ class Rewriter:
             for image in images
             for window in sample_windows(image, self._tiff.source)
         ]
-        lines = dict.fromkeys(line for text in [*self._texts, *more_texts] for line in text_lines(text))
+        self._removed.add(*more_texts)
+        lines = dict.fromkeys(line for text in self._removed.texts for line in text_lines(text))
         texts = tuple(Secret(line) for line in lines if is_secret(line, remaining))
-        removed = tuple(sorted({*self._removed, *more_removed}))
+        removed = tuple(sorted({*self._removed.names, *more_removed}))
         return Anonymization(
             plan, facts.model_copy(update={"removed": removed}), texts, tuple(windows), partial(TileInspection, self._selection.kept)
         )
@@ -106,6 +98,8 @@ class Rewriter:
         _refuse_unreadable(image)
         context = Context.of(self._tiff, image)
         written = [entry for old in directory.entries if (entry := self._entry(context, old)) is not None]
+        for stranger in directory.unknown:
+            self._removed.tag(stranger)
         data = struct.pack(dialect.count_code, len(written)) + b"".join(written) + struct.pack(dialect.offset_code, following)
         self._ledger.write(directory.offset, data, "image file directory")
 
@@ -118,7 +112,7 @@ class Rewriter:
             return self._sub_directories(image.directory, entry)
         rule = ALLOWED.get(entry.tag)
         if rule is None or not rule.allows(self._tiff, entry, context):
-            self._remove(entry)
+            self._removed.tag(entry)
             return None
         if entry.tag == JPEG_TABLES:
             check_tables(self._tiff.value(entry))
@@ -135,7 +129,7 @@ class Rewriter:
         old = self._tiff.value(entry)
         new = self._selection.describe(image, old.rstrip(b"\0"))
         if not new:
-            self._remove(entry)
+            self._removed.tag(entry)
             return None
         new += b"\0"
         if len(new) > entry.length or len(new) <= self._tiff.dialect.inline_bytes:
@@ -146,6 +140,7 @@ class Rewriter:
     def _sub_directories(self, directory: Directory, entry: Entry) -> bytes | None:
         subs = self._kept_subs(directory)
         if not subs:
+            self._removed.tag(entry)
             return None
         code = "Q" if self._tiff.dialect.big else "I"
         value = struct.pack(f"{self._tiff.dialect.order}{len(subs)}{code}", *(sub.offset for sub in subs))
@@ -160,81 +155,28 @@ class Rewriter:
     def _icc(self, entry: Entry) -> None:
         profile, texts = scrubbed_icc(self._tiff.value(entry))
         self._ledger.write(entry.offset, profile, "colour profile without dates and texts")
-        self._texts.update(dict.fromkeys(texts))
+        self._removed.add(*texts)
 
     def _pointer(self, offset: int) -> bytes:
         return struct.pack(self._tiff.dialect.offset_code, offset)
 
-    def _remove(self, entry: Entry) -> None:
-        """Note a removed tag, and what could be read in it."""
-        self._removed.add(f"tag:{entry.tag}")
-        if entry.type in READABLE_TYPES and entry.length <= MAX_READABLE_BYTES:
-            self._texts.update(dict.fromkeys(texts_in(entry.tag, self._tiff.value(entry))))
-
     def _destroy(self, name: str, images: Sequence[Image]) -> None:
         for image in images:
-            self._removed.add(f"image:{name}")
+            self._removed.image(name)
             self._ledger.destroy(image.ranges)
-            for entry in image.directory.entries:
-                if entry.tag not in ALLOWED:
-                    self._remove(entry)
+            context = Context.of(self._tiff, image)
+            for entry in (*image.directory.entries, *image.directory.unknown):
+                rule = ALLOWED.get(entry.tag)
+                if rule is None or not rule.allows(self._tiff, entry, context):
+                    self._removed.tag(entry)
+                elif entry.tag == ICC_PROFILE:
+                    self._removed.read(entry)
 
     def _note_foreign_directories(self) -> None:
         """Every directory of the file must have been decided about."""
         decided = {*self._kept, *(image.directory.offset for images in self._selection.destroyed.values() for image in images)}
         if any(directory.offset not in decided for directory in self._tiff.everyone()):
             raise Permanent("malformed-tiff", "a directory was neither kept nor destroyed")
-
-
-def texts_in(tag: int, value: bytes) -> list[bytes]:
-    """What can be read in a removed value, UTF-8: its parts between zeros, and the whole where it looks like UTF-16."""
-    parts = [part.decode("utf-8" if _is_utf8(part) else "latin-1") for part in value.split(b"\0")]
-    wide = _utf16_of(tag, value)
-    if wide:
-        parts += value[: len(value) // 2 * 2].decode(wide, "replace").lstrip("\ufeff").split("\0")
-    return [line for part in parts for line in text_lines(part.encode()) if is_text(line)]
-
-
-def text_lines(text: bytes) -> list[bytes]:
-    """The lines of a text, and what stands between its tabs; each is searched by itself, a long one in pieces of equal length."""
-    return [piece for line in LINE_BREAKS.split(text) for piece in _pieces(line.strip().decode(errors="replace"))]
-
-
-def _pieces(line: str) -> list[bytes]:
-    """The whole line, or pieces that cover it; the last one reaches back, so that none is short enough to occur by chance."""
-    last = max(0, len(line) - LONGEST_SECRET)
-    return [line[at : at + LONGEST_SECRET].encode() for at in [*range(0, last, LONGEST_SECRET), last]]
-
-
-def is_text(value: bytes) -> bool:
-    """Whether a removed value is long enough and readable, so that it can be searched as text."""
-    text = value.strip()
-    return len(text) >= SHORTEST_SECRET and text.decode("utf-8", "replace").isprintable() and any(chr(byte).isalnum() for byte in text)
-
-
-def is_secret(text: bytes, remaining: bytes) -> bool:
-    """Whether a removed text must not occur: not where the same characters legitimately remain (a kept width, a kept name)."""
-    return is_text(text) and text.lower() not in remaining.lower()
-
-
-def _is_utf8(part: bytes) -> bool:
-    try:
-        part.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _utf16_of(tag: int, value: bytes) -> str:
-    """The byte order of UTF-16, by tag, by mark, or because every other byte is mostly zero; empty for anything else."""
-    if tag in UTF16_TAGS or value.startswith(b"\xff\xfe"):
-        return "utf-16-le"
-    if value.startswith(b"\xfe\xff"):
-        return "utf-16-be"
-    even, odd = value[::2].count(0), value[1::2].count(0)
-    if len(value) < 2 * SHORTEST_SECRET or max(even, odd) * 4 < len(value) or max(even, odd) < 2 * min(even, odd):
-        return ""
-    return "utf-16-le" if odd > even else "utf-16-be"
 
 
 def _refuse_unreadable(image: Image) -> None:

@@ -12,15 +12,19 @@ from typing import BinaryIO
 
 from slidekeeper.errors import Permanent, SlidekeeperError, SourceChanged
 from slidekeeper.model.concealed import Concealed
-from slidekeeper.model.phi import Barcode, Member
+from slidekeeper.model.phi import Barcode, Member, Role
 from slidekeeper.model.slide import ImageFacts
 from slidekeeper.model.splice import Anonymization, Content, Secret
+from slidekeeper.model.texts import readable_in
 from slidekeeper.ports.bucket import Bucket, Written
 from slidekeeper.ports.drop import Drop
 from slidekeeper.ports.formats import Format, Registry, Source
 from slidekeeper.ports.proof import Reader, SearchFactory
 
 THUMBNAIL = "thumbnail.jpg"
+BARCODE_BYTES = 1 << 16
+"""Bytes of a barcode's file that are read."""
+
 NOT_WHOLE = frozenset({"empty-file", "truncated"})
 SHORTEST_FOLDER_NAME = 6
 """Characters from which on a folder's name is taken for an identifier; shorter ones are words like ``scan``."""
@@ -41,6 +45,8 @@ class AnonymizeRequest:
     search: SearchFactory
     reader: Reader
     thumbnail_pixels: int
+    companions: tuple[Member, ...] = ()
+    """Members beside the image that may name the patient: they are read for what to search, and never copied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +148,7 @@ def _splice(request: AnonymizeRequest, stream: BinaryIO) -> tuple[Anonymization,
 
 def _written(request: AnonymizeRequest, plan: Anonymization, stream: BinaryIO) -> Written:
     """Execute the plan; nothing that had to go may be among the finished bytes, and nothing but pixels in the tiles."""
-    search = request.search([*plan.texts, *_names(request)], plan.windows)
+    search = request.search([*plan.texts, *_names(request), *_companions_texts(request)], plan.windows)
     inspection = plan.inspection() if plan.inspection else None
     feeds = [looking.feed for looking in (search, inspection) if looking]
 
@@ -167,6 +173,16 @@ def _names(request: AnonymizeRequest) -> list[Concealed[bytes]]:
     *folders, name = request.image.path.reveal().split(b"/")
     long_folders = [folder for folder in folders if len(folder) >= SHORTEST_FOLDER_NAME and not folder.isdigit()]
     return [Secret(part) for part in dict.fromkeys([request.barcode.reveal().encode("utf-8", "surrogateescape"), name, *long_folders])]
+
+
+def _companions_texts(request: AnonymizeRequest) -> list[Concealed[bytes]]:
+    """What the barcode's file says, and what a thumbnail carries beside its pixels."""
+    texts: dict[bytes, None] = {}
+    for member in request.companions:
+        with request.drop.open(member) as stream:
+            values = [stream.read(BARCODE_BYTES)] if member.role is Role.BARCODE else request.reader.embedded_texts(stream)
+        texts.update(dict.fromkeys(text for value in values for text in readable_in(value)))
+    return [Secret(text) for text in texts]
 
 
 def _check_unchanged(request: AnonymizeRequest, stream: BinaryIO) -> None:
