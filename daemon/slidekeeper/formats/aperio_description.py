@@ -19,6 +19,8 @@ CROP = re.compile(r"\[-?\d{1,9},-?\d{1,9} (\d{1,9}x\d{1,9})\]")
 CODEC = re.compile(r"(JPEG/RGB|JPEG/YCC|JPEG/YCbCr|JPEG|J2K/KDU|J2K/YUV16|J2K/RGB|LZW|RAW)( Q=\d{1,3})?")
 TILE = re.compile(r"\(\d{1,6}x\d{1,6}\)")
 SCALED = re.compile(r"-> \d{1,9}x\d{1,9}")
+GEOMETRY = re.compile("|".join(pattern.pattern for pattern in (CROP, SIZE, TILE, SCALED, CODEC)).join(("(?:", r"|[ -])*")))
+"""A line of nothing but sizes and codecs."""
 
 KEPT_NUMBERS = (
     "AppMag",
@@ -92,10 +94,10 @@ class Description:
         return tuple(f"key:{key if key in NAMED_KEYS else '(unusual)'}" for key, value in self.pairs if not self.is_kept(key, value))
 
     def removed_values(self) -> tuple[bytes, ...]:
-        """Values of dropped keys, keys that are never named, and what the header says, as UTF-8."""
+        """Values of dropped keys, keys that are never named, and what the header says beyond geometry, as UTF-8."""
         dropped = [value for key, value in self.pairs if not self.is_kept(key, value)]
         unusual = [part for key, _ in self.pairs if key not in NAMED_KEYS for part in dict.fromkeys([key, key.removeprefix(CUSTOM_FIELD)])]
-        header = [line.strip() for part in self.header.split(";") for line in part.splitlines()]
+        header = [line.strip() for part in self.header.split(";") for line in part.splitlines() if not GEOMETRY.fullmatch(line)]
         return tuple(value.encode() for value in [*dropped, *unusual, *header])
 
     def _geometry(self, width: int, height: int) -> str:

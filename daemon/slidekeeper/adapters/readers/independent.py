@@ -63,7 +63,7 @@ class IndependentReader:
             with catch_warnings(action="ignore"), Image.open(stream) as picture:
                 exif = picture.getexif()
                 values = [
-                    *picture.info.values(),
+                    *(value for key, value in picture.info.items() if key != "exif"),
                     *exif.values(),
                     *(each for tag in EXIF_DIRECTORIES for each in exif.get_ifd(tag).values()),
                 ]

@@ -81,6 +81,8 @@ class Entry:
     count: int
     offset: int
     inline: bool
+    field: bytes = b""
+    """The value field, which holds an inline value."""
 
     @property
     def length(self) -> int:
@@ -127,6 +129,8 @@ class Tiff:
         """
         if entry.length > MAX_VALUE_BYTES:
             raise Permanent("malformed-tiff", f"the value of tag {entry.tag} is too long")
+        if entry.inline:
+            return entry.field[: entry.length]
         return _read(self.source, entry.offset, entry.length)
 
     def integers(self, entry: Entry) -> tuple[int, ...]:
@@ -246,7 +250,8 @@ class _Reader:
         tag, kind, count, field_bytes = struct.unpack_from(dialect.entry_code, body, at)
         inline = count * TYPE_SIZES.get(kind, 1) <= dialect.inline_bytes
         field_offset = position + struct.calcsize(dialect.entry_code) - dialect.inline_bytes
-        return Entry(tag, kind, count, field_offset if inline else struct.unpack(dialect.offset_code, field_bytes)[0], inline)
+        offset = field_offset if inline else struct.unpack(dialect.offset_code, field_bytes)[0]
+        return Entry(tag, kind, count, offset, inline, field_bytes)
 
     def _subs(self, entries: tuple[Entry, ...]) -> tuple[Directory, ...]:
         pointer = next((entry for entry in entries if entry.tag == SUB_DIRECTORIES and entry.type in INTEGER_CODES), None)

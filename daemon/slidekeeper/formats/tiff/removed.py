@@ -10,7 +10,7 @@ from slidekeeper.errors import Permanent
 from slidekeeper.formats.tiff.allowed import ICC_PROFILE
 from slidekeeper.formats.tiff.icc import scrubbed_icc
 from slidekeeper.formats.tiff.reading import INTEGER_CODES, SUB_DIRECTORIES, TYPE_SIZES, Entry, Tiff, directories_behind
-from slidekeeper.model.texts import SHORTEST_SECRET, readable_in
+from slidekeeper.model.texts import SHORTEST_SECRET, readable_in, text_lines
 
 POINTERS = frozenset({SUB_DIRECTORIES, 34665, 34853, 40965})
 """Tags that point at directories of their own: further images, Exif, GPS, interoperability."""
@@ -34,6 +34,7 @@ class Removed:
         self._seen: set[int] = set()
         self.names: set[str] = set()
         self.texts: dict[bytes, None] = {}
+        """In lines, UTF-8."""
 
     def image(self, name: str) -> None:
         """Note an image."""
@@ -49,11 +50,11 @@ class Removed:
     def read(self, entry: Entry) -> None:
         """Note what could be read in a value that is not named: one that another image keeps."""
         if entry.length <= MAX_READABLE_BYTES:
-            self.add(*self._readable(entry))
+            self.texts.update(dict.fromkeys(self._readable(entry)))
 
     def add(self, *texts: bytes) -> None:
-        """Note texts."""
-        self.texts.update(dict.fromkeys(texts))
+        """Note texts, line by line."""
+        self.texts.update(dict.fromkeys(line for text in texts for line in text_lines(text)))
 
     def _behind(self, pointer: Entry) -> None:
         for directory in directories_behind(self._tiff, pointer):
@@ -65,7 +66,7 @@ class Removed:
     def _readable(self, entry: Entry) -> list[bytes]:
         value = self._tiff.rest_of(entry)
         if entry.tag == ICC_PROFILE:
-            return [*_profile_texts(value), *readable_in(value)]
+            return [line for text in _profile_texts(value) for line in text_lines(text)] + readable_in(value)
         if TYPE_SIZES.get(entry.type, 1) == 1:
             return readable_in(value, entry.tag in UTF16_TAGS)
         packed = [text for text in readable_in(value) if len(text) >= SHORTEST_IN_NUMBERS and len(set(text)) >= SHORTEST_SECRET]

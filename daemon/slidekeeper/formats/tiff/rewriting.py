@@ -18,7 +18,7 @@ from slidekeeper.formats.tiff.tiles import TileInspection, check_samples, check_
 from slidekeeper.formats.tiff.windows import sample_windows
 from slidekeeper.model.slide import ImageFacts
 from slidekeeper.model.splice import Anonymization, Secret
-from slidekeeper.model.texts import is_secret, text_lines
+from slidekeeper.model.texts import is_secret
 
 IMAGE_DESCRIPTION = 270
 
@@ -74,8 +74,7 @@ class Rewriter:
             for window in sample_windows(image, self._tiff.source)
         ]
         self._removed.add(*more_texts)
-        lines = dict.fromkeys(line for text in self._removed.texts for line in text_lines(text))
-        texts = tuple(Secret(line) for line in lines if is_secret(line, remaining))
+        texts = tuple(Secret(line) for line in self._removed.texts if is_secret(line, remaining))
         removed = tuple(sorted({*self._removed.names, *more_removed}))
         return Anonymization(
             plan, facts.model_copy(update={"removed": removed}), texts, tuple(windows), partial(TileInspection, self._selection.kept)

@@ -115,11 +115,8 @@ def scan_start(stream: bytes) -> int:
     return header.length if is_scan else 0
 
 
-def foreign_in_stream(stream: bytes, compression: str) -> str:
-    """What is wrong anywhere in a whole tile, or an empty string."""
-    header = header_of(stream, compression)
-    if header.fault:
-        return header.fault
+def foreign_behind(stream: bytes, header: Header, compression: str) -> str:
+    """What is wrong behind the header of a whole tile, or an empty string."""
     return _behind_tile_parts(stream, header.length) if compression == "jpeg2000" else _behind_scans(stream, header.length)
 
 

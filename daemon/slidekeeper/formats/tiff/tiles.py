@@ -16,7 +16,7 @@ from slidekeeper.errors import Permanent
 from slidekeeper.formats.tiff.image import Image, Ranges, chunk_bytes
 from slidekeeper.formats.tiff.packed import PACKED
 from slidekeeper.formats.tiff.reading import Tiff
-from slidekeeper.formats.tiff.segments import END, TILE_STARTS, ends_well, foreign_in_stream, foreign_in_tables, header_of
+from slidekeeper.formats.tiff.segments import END, TILE_STARTS, Header, ends_well, foreign_behind, foreign_in_tables, header_of
 from slidekeeper.formats.tiff.windows import spread
 from slidekeeper.model.splice import Content
 
@@ -33,27 +33,50 @@ PADDING_BYTES = 4096
 """No more zeros may follow the end of a picture."""
 
 
+class Headers:
+    """Reads tiles' headers. Tiles are many and their headers few: one that was found clean is compared, not parsed."""
+
+    def __init__(self) -> None:
+        self._clean: dict[str, bytes] = {}
+
+    def of(self, start: bytes, compression: str) -> Header:
+        """The header of a tile that begins like this."""
+        clean = self._clean.get(compression)
+        if clean and start.startswith(clean):
+            return Header("", len(clean))
+        header = header_of(start[:HEADER_BYTES], compression)
+        if not header.fault:
+            self._clean[compression] = start[: header.length]
+        return header
+
+    def known(self, compression: str) -> bytes:
+        """The header that was found clean last, or nothing."""
+        return self._clean.get(compression, b"")
+
+
 def foreign_in_samples(tiff: Tiff, image: Image) -> str:
     """What does not belong into the sampled tiles of an image, or an empty string."""
     most = chunk_bytes(tiff, image) if image.compression in PACKED else 0
-    found = ""
-    for start, end in spread(image.ranges, TILE_SAMPLES):
-        found = found or _foreign_in_tile(tiff.source.read_at(int(start), min(int(end - start), LONGEST_SAMPLE)), image.compression, most)
+    headers, found = Headers(), ""
+    for start, end in spread(image.ranges, TILE_SAMPLES).tolist():
+        tile = tiff.source.read_at(start, min(end - start, LONGEST_SAMPLE))
+        found = found or (
+            _more_than_packed(tile, image.compression, most) if most else _foreign_in_marked(tile, image.compression, headers)
+        )
     return found
 
 
-def _foreign_in_tile(tile: bytes, compression: str, most: int) -> str:
-    header = header_of(tile[:HEADER_BYTES], compression)
-    if header.fault or len(tile) == LONGEST_SAMPLE:
-        return header.fault
-    return PACKED[compression](tile, most) if compression in PACKED else foreign_in_stream(tile, compression)
+def _more_than_packed(tile: bytes, compression: str, most: int) -> str:
+    return PACKED[compression](tile, most) if len(tile) < LONGEST_SAMPLE else ""
+
+
+def _foreign_in_marked(tile: bytes, compression: str, headers: Headers) -> str:
+    header = headers.of(tile, compression)
+    return header.fault or (foreign_behind(tile, header, compression) if len(tile) < LONGEST_SAMPLE else "")
 
 
 class TileInspection:
-    """Implements :class:`slidekeeper.model.splice.Inspection`: header and end of every tile with markers, as they are written.
-
-    Tiles are many and their headers few: one that was found clean is compared, not parsed.
-    """
+    """Implements :class:`slidekeeper.model.splice.Inspection`: header and end of every tile with markers, as they are written."""
 
     def __init__(self, images: Iterable[Image]) -> None:
         """``images`` are kept with every tile at its offset."""
@@ -62,7 +85,7 @@ class TileInspection:
         self._tiles = sorted((start, end, compression) for (start, end), compression in tiles.items())
         self._next = 0
         self._at = 0
-        self._clean = dict.fromkeys(TILE_STARTS, b"\0")
+        self._headers = Headers()
         self._head, self._tail = b"", b""
         self._fault = ""
 
@@ -86,17 +109,19 @@ class TileInspection:
         if not begins:
             self._head = (self._head + part[:HEADER_BYTES])[:HEADER_BYTES]
             self._tail = (self._tail + part[-PADDING_BYTES:])[-PADDING_BYTES:]
-        elif ends and bytes(part[-2:]) == END and bytes(part[: len(self._clean[compression])]) == self._clean[compression]:
+        elif ends and bytes(part[-2:]) == END and self._is_known(part, compression):
             return
         else:
             self._head, self._tail = bytes(part[:HEADER_BYTES]), bytes(part[-PADDING_BYTES:])
         if ends:
             self._judge(compression)
 
+    def _is_known(self, part: memoryview, compression: str) -> bool:
+        known = self._headers.known(compression)
+        return bool(known) and bytes(part[: len(known)]) == known
+
     def _judge(self, compression: str) -> None:
-        header = header_of(self._head, compression)
-        if not header.fault:
-            self._clean[compression] = self._head[: header.length]
+        header = self._headers.of(self._head, compression)
         self._fault = self._fault or header.fault or ("" if ends_well(self._tail) else "bytes behind the end")
 
 
