@@ -24,6 +24,7 @@ from formats.checklist import (
     tile_digests,
     unreferenced_bytes,
 )
+from slidekeeper.errors import Permanent
 from slidekeeper.formats.generic_tiff import GenericTiff
 from writers.generic import write_generic_tiff
 from writers.minimal import aside, minimal_slide, noise, with_tags
@@ -211,6 +212,19 @@ def test_a_text_in_a_tag_of_an_unknown_type_is_handed_to_the_proof(text: bytes) 
     plan = plan_of(bytes(data))
     assert text in {secret.reveal() for secret in plan.texts}
     assert "tag:65111" in plan.facts.removed
+
+
+@pytest.mark.parametrize(
+    "tag", [(37724, UNDEFINED, b"x" * (1 << 20) + bytes(1 << 24)), (700, UNDEFINED, " ".join(map(str, range(30_000))).encode())]
+)
+def test_more_text_than_can_be_searched_for_holds_the_slide(tag: Tag) -> None:
+    with pytest.raises(Permanent) as held:
+        plan_of(plain(tag))
+    assert held.value.reason == "too-much-text"
+
+
+def test_a_text_in_a_long_value_is_handed_to_the_proof() -> None:
+    assert b"Featherstone" in texts_of(plain((37724, UNDEFINED, bytes(3 << 20) + b"Featherstone" + bytes(3 << 20))))
 
 
 def test_a_short_or_unreadable_value_is_no_secret() -> None:

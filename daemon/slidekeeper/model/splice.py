@@ -67,6 +67,10 @@ class SplicePlan:
         """Bytes of the output file."""
         return sum(piece.length for piece in self.pieces)
 
+    def literals(self) -> bytes:
+        """All bytes written anew, one piece behind the other, to see what legitimately remains."""
+        return b"\n".join(piece.data for piece in self.pieces if isinstance(piece, Literal))
+
     def placed(self) -> Iterator[tuple[int, Piece]]:
         """Yield every piece with its offset in the output."""
         offset = 0

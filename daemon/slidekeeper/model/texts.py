@@ -46,7 +46,12 @@ def is_text(value: bytes) -> bool:
 
 def is_secret(text: bytes, remaining: bytes) -> bool:
     """Whether a removed text must not occur: not where the same characters legitimately remain (a kept width, a kept name)."""
-    return is_text(text) and text.lower() not in remaining.lower()
+    return is_text(text) and not remains(text, remaining)
+
+
+def remains(text: bytes, remaining: bytes) -> bool:
+    """Whether a text is part of what legitimately remains, in whatever case."""
+    return text.lower() in remaining.lower()
 
 
 def _pieces(line: str) -> list[bytes]:

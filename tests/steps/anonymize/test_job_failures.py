@@ -12,6 +12,7 @@ from PIL import Image
 
 from slidekeeper.adapters.bucket.posix import PosixBucket
 from slidekeeper.errors import SlidekeeperError, SourceChanged, Unavailable
+from slidekeeper.formats.aperio import Aperio
 from slidekeeper.formats.registry import SupportedFormats
 from slidekeeper.model.identity import BatchId, PackId, new_slide_number
 from slidekeeper.model.phi import Barcode, FileIdentity, Member, PackFiles, RelativePath, Role
@@ -21,8 +22,8 @@ from slidekeeper.ports.formats import Source
 from slidekeeper.steps.anonymize.job import AnonymizeRequest, anonymize_slide
 from slidekeeper.steps.anonymize.request import Tools, request_of
 from steps.anonymize.slide_bench import BARCODE, Bench, Careless, bench_in, request_for
-from writers.minimal import TILE, minimal_slide, tile_with_segment
-from writers.tiff import tissue_tile
+from writers.minimal import TILE, minimal_slide, tile_with_segment, with_tags
+from writers.tiff import ASCII, tissue_tile
 
 
 @pytest.fixture
@@ -58,13 +59,13 @@ def test_a_barcode_that_survives_is_found_though_no_format_named_it(bench: Bench
     assert not bench.left_aside
 
 
-def test_the_name_of_a_folder_that_survives_is_found(bench: Bench, tmp_path: Path) -> None:
-    folder = tmp_path / "drop" / bench.planted.identifiers[1]
-    folder.mkdir()
-    bench.planted.path.rename(folder / "a.svs")
-    moved = replace(bench.planted, path=folder / "a.svs")
-    request = request_for(tmp_path, f"{folder.name}/a.svs".encode())
-    request = replace(careless(replace(bench, planted=moved, request=request)), barcode=Barcode("not in it"))
+@pytest.mark.parametrize("name", ["Featherstone^Clementine", "40815162", "1234", "Kim7"], ids=["name", "number", "short number", "short"])
+def test_the_name_of_a_folder_that_survives_is_found(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "drop" / name
+    folder.mkdir(parents=True)
+    (folder / "a.svs").write_bytes(minimal_slide(with_tags((65111, ASCII, f"of {name}".encode()))))
+    request = request_for(tmp_path, f"{name}/a.svs".encode())
+    request = replace(request, barcode=Barcode("not in it"), formats=SupportedFormats((Careless(Aperio()),)))
     assert refused(request).reason == "identifier-found"
 
 

@@ -144,10 +144,6 @@ class Tiff:
             raise Permanent("malformed-tiff", f"tag {entry.tag} has type {entry.type}, which is no unsigned integer")
         return struct.unpack(f"{self.dialect.order}{entry.count}{code}", self.value(entry))
 
-    def rest_of(self, entry: Entry) -> bytes:
-        """As much of an entry's value as lies inside the file."""
-        return self.source.read_at(entry.offset, max(0, min(entry.length, self.source.size - entry.offset)))
-
 
 def is_tiff(source: Source) -> bool:
     """Whether the file begins as TIFF or BigTIFF."""

@@ -18,7 +18,10 @@ POINTERS = frozenset({SUB_DIRECTORIES, 34665, 34853, 40965})
 UTF16_TAGS = frozenset(range(40091, 40096))
 """XPTitle, XPComment, XPAuthor, XPKeywords, XPSubject: always UTF-16, little-endian."""
 
-MAX_READABLE_BYTES = 1 << 20
+LONGEST_VALUE = 16 << 20
+MOST_TEXTS, MOST_TEXT_BYTES = 2000, 100_000
+"""So many are searched at a cost of about two seconds; a slide from which more was removed is held for a person."""
+
 SHORTEST_IN_NUMBERS = 7
 """Bytes; shorter texts, and those of fewer than four different letters, are in numbers by chance."""
 
@@ -27,7 +30,10 @@ LAST_LETTER = 0x24F
 
 
 class Removed:
-    """What was removed from one file."""
+    """What was removed from one file.
+
+    Every method that notes something raises ``Permanent("too-much-text", …)`` where it is more than can be searched for.
+    """
 
     def __init__(self, tiff: Tiff) -> None:
         self._tiff = tiff
@@ -48,13 +54,21 @@ class Removed:
             self._behind(entry)
 
     def read(self, entry: Entry) -> None:
-        """Note what could be read in a value that is not named: one that another image keeps."""
-        if entry.length <= MAX_READABLE_BYTES:
-            self.texts.update(dict.fromkeys(self._readable(entry)))
+        """Note what could be read in a value that is not named, because other images keep such a one; none where it lies outside."""
+        if entry.offset + entry.length > self._tiff.source.size:
+            return
+        if entry.length > LONGEST_VALUE:
+            raise Permanent("too-much-text", f"the value of tag {entry.tag} is longer than can be read")
+        self._note(self._readable(entry))
 
     def add(self, *texts: bytes) -> None:
         """Note texts, line by line."""
-        self.texts.update(dict.fromkeys(line for text in texts for line in text_lines(text)))
+        self._note([line for text in texts for line in text_lines(text)])
+
+    def _note(self, lines: list[bytes]) -> None:
+        self.texts.update(dict.fromkeys(lines))
+        if len(self.texts) > MOST_TEXTS or sum(map(len, self.texts)) > MOST_TEXT_BYTES:
+            raise Permanent("too-much-text", f"more than {MOST_TEXT_BYTES} characters would have to be searched for")
 
     def _behind(self, pointer: Entry) -> None:
         for directory in directories_behind(self._tiff, pointer):
@@ -64,13 +78,13 @@ class Removed:
                     self.tag(entry)
 
     def _readable(self, entry: Entry) -> list[bytes]:
-        value = self._tiff.rest_of(entry)
+        value = self._tiff.value(entry)
         if entry.tag == ICC_PROFILE:
             return [line for text in _profile_texts(value) for line in text_lines(text)] + readable_in(value)
         if TYPE_SIZES.get(entry.type, 1) == 1:
             return readable_in(value, entry.tag in UTF16_TAGS)
         packed = [text for text in readable_in(value) if len(text) >= SHORTEST_IN_NUMBERS and len(set(text)) >= SHORTEST_SECRET]
-        return packed + readable_in(self._spelled(entry).encode() if len(value) == entry.length else b"")
+        return packed + readable_in(self._spelled(entry).encode())
 
     def _spelled(self, entry: Entry) -> str:
         """The text that numbers spell, one for each letter, or an empty string."""

@@ -66,7 +66,7 @@ class Rewriter:
         self._note_foreign_directories()
         plan = self._ledger.plan()
         check_samples(self._tiff, self._selection.kept)
-        remaining = self._ledger.literals()
+        remaining = plan.literals()
         windows = [
             window
             for images in self._selection.destroyed.values()

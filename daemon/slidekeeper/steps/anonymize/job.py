@@ -15,7 +15,7 @@ from slidekeeper.model.concealed import Concealed
 from slidekeeper.model.phi import Barcode, Member, Role
 from slidekeeper.model.slide import ImageFacts
 from slidekeeper.model.splice import Anonymization, Content, Secret
-from slidekeeper.model.texts import readable_in
+from slidekeeper.model.texts import readable_in, remains
 from slidekeeper.ports.bucket import Bucket, Written
 from slidekeeper.ports.drop import Drop
 from slidekeeper.ports.formats import Format, Registry, Source
@@ -26,8 +26,6 @@ BARCODE_BYTES = 1 << 16
 """Bytes of a barcode's file that are read."""
 
 NOT_WHOLE = frozenset({"empty-file", "truncated"})
-SHORTEST_FOLDER_NAME = 6
-"""Characters from which on a folder's name is taken for an identifier; shorter ones are words like ``scan``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +146,7 @@ def _splice(request: AnonymizeRequest, stream: BinaryIO) -> tuple[Anonymization,
 
 def _written(request: AnonymizeRequest, plan: Anonymization, stream: BinaryIO) -> Written:
     """Execute the plan; nothing that had to go may be among the finished bytes, and nothing but pixels in the tiles."""
-    search = request.search([*plan.texts, *_names(request), *_companions_texts(request)], plan.windows)
+    search = request.search(_texts(request, plan), plan.windows)
     inspection = plan.inspection() if plan.inspection else None
     feeds = [looking.feed for looking in (search, inspection) if looking]
 
@@ -168,21 +166,29 @@ def _name(request: AnonymizeRequest, facts: ImageFacts) -> str:
     return f"{request.stem}{facts.extension}"
 
 
-def _names(request: AnonymizeRequest) -> list[Concealed[bytes]]:
+def _texts(request: AnonymizeRequest, plan: Anonymization) -> list[Concealed[bytes]]:
+    """What the format removed, and what names the patient outside the image, but for what the plan itself writes.
+
+    A slide may lie in a folder named like its scanner's maker, or be named by a number that is also its width.
+    """
+    remaining = plan.plan.literals()
+    outside = dict.fromkeys([*_names(request), *_companions_texts(request)])
+    return [*plan.texts, *(Secret(text) for text in outside if not remains(text, remaining))]
+
+
+def _names(request: AnonymizeRequest) -> list[bytes]:
     """The identifiers that the path itself carries: barcode, file name, names of folders."""
-    *folders, name = request.image.path.reveal().split(b"/")
-    long_folders = [folder for folder in folders if len(folder) >= SHORTEST_FOLDER_NAME and not folder.isdigit()]
-    return [Secret(part) for part in dict.fromkeys([request.barcode.reveal().encode("utf-8", "surrogateescape"), name, *long_folders])]
+    return [request.barcode.reveal().encode("utf-8", "surrogateescape"), *request.image.path.reveal().split(b"/")]
 
 
-def _companions_texts(request: AnonymizeRequest) -> list[Concealed[bytes]]:
+def _companions_texts(request: AnonymizeRequest) -> list[bytes]:
     """What the barcode's file says, and what a thumbnail carries beside its pixels."""
-    texts: dict[bytes, None] = {}
+    texts: list[bytes] = []
     for member in request.companions:
         with request.drop.open(member) as stream:
             values = [stream.read(BARCODE_BYTES)] if member.role is Role.BARCODE else request.reader.embedded_texts(stream)
-        texts.update(dict.fromkeys(text for value in values for text in readable_in(value)))
-    return [Secret(text) for text in texts]
+        texts += [text for value in values for text in readable_in(value)]
+    return texts
 
 
 def _check_unchanged(request: AnonymizeRequest, stream: BinaryIO) -> None:
