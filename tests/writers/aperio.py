@@ -47,7 +47,7 @@ def write_aperio(
         label: whether there is a label image; ``macro`` likewise.
         described: False leaves label and macro without a description, as GT450 scanners do.
         icc: whether levels carry a colour profile.
-        target_bytes: at least so large, by padding tiles behind their coded data.
+        target_bytes: at least so large, by padding tiles between their coded pixels and the marker of their end.
     """
     patient = Patient.drawn(seed)
     with path.open("wb") as stream:
@@ -111,7 +111,7 @@ def _write_tiles(writer: TiffWriter, tiles: int, seed: int, padding: int) -> tup
         tile = tissue_tile((seed + number) % SHADES, TILE)
         if number == tiles - 1:
             tile = _own_tile(seed)
-        data = tile + filler
+        data = tile[:-2] + filler + tile[-2:]
         offsets.append(writer.blob(data))
         lengths.append(len(data))
     return offsets, lengths
