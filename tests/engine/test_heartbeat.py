@@ -7,6 +7,7 @@ import time
 
 from engine.fakes import ManualClock, MemoryJournal
 from slidekeeper.engine.heartbeat import LagMeter, Pulse
+from slidekeeper.errors import Refused, SlidekeeperError, Unavailable
 
 
 class StuckLane:
@@ -56,3 +57,40 @@ async def test_the_lag_meter_sees_what_blocks_the_loop() -> None:
     await asyncio.sleep(0.02)
     task.cancel()
     assert meter.worst >= 0.05
+
+
+class FailingJournal(MemoryJournal):
+    """Answers with an error so many times."""
+
+    def __init__(self, error: SlidekeeperError, times: int) -> None:
+        super().__init__()
+        self.error = error
+        self.left = times
+
+    async def head(self) -> int:
+        if self.left:
+            self.left -= 1
+            raise self.error
+        return 0
+
+
+async def test_a_failing_disk_neither_ends_the_pulse_nor_counts_as_death() -> None:
+    journal = FailingJournal(Unavailable("state", "io-error"), times=3)
+    beats = 0
+
+    async def beat() -> None:
+        nonlocal beats
+        beats += 1
+
+    pulse = asyncio.create_task(Pulse(journal, [], beat, stuck_seconds=100).run(0.001))  # type: ignore[arg-type]
+    while journal.left and not pulse.done():
+        await asyncio.sleep(0.001)
+    assert not pulse.done()
+    assert beats >= 2
+    pulse.cancel()
+
+
+async def test_it_stops_while_the_journal_is_damaged_but_goes_on_asking() -> None:
+    journal = FailingJournal(Refused("journal-damaged"), times=1)
+    pulse = Pulse(journal, [], asyncio.Event().wait, stuck_seconds=100)  # type: ignore[arg-type]
+    assert [await pulse.is_alive(0.1), await pulse.is_alive(0.1)] == [False, True]

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from slidekeeper.engine.lane import Lane
+from slidekeeper.errors import SlidekeeperError, Unavailable
 from slidekeeper.ports.clock import Clock
 from slidekeeper.ports.journal import Journal
 
@@ -61,7 +62,10 @@ class Pulse:
         self._stuck_seconds = stuck_seconds
 
     async def is_alive(self, within_seconds: float) -> bool:
-        """Whether the journal answers in time and every lane moves. A full disk is trouble, but not death: commits wait."""
+        """Whether the journal answers in time and every lane moves.
+
+        A full or failing disk is trouble, but not death: commits wait for it, and no restart would mend it.
+        """
         stuck = [lane.name for lane in self._lanes if lane.oldest_seconds() > self._stuck_seconds]
         if stuck and not self._journal.trouble:
             log.error("lanes are stuck", lanes=stuck)
@@ -71,6 +75,11 @@ class Pulse:
                 await self._journal.head()
         except TimeoutError:
             log.error("journal does not answer")
+            return False
+        except Unavailable as trouble:
+            log.warning("journal cannot be read", reason=trouble.reason, detail=trouble.detail)
+        except SlidekeeperError as fault:
+            log.error("journal answers with a fault", reason=fault.reason, detail=fault.detail)
             return False
         return True
 
