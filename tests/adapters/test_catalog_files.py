@@ -235,3 +235,14 @@ async def test_damage_found_while_no_daemon_runs_is_refused_and_left_alone(path:
         await reading.slides(limit=5000)
     await reading.close()
     assert path.read_bytes() == before
+
+
+async def test_a_publication_under_way_does_not_hold_up_the_closing(path: Path, tmp_path: Path) -> None:
+    catalog = open_catalog(path)
+    catalog._publications.execute("CREATE OR REPLACE TEMP VIEW slides AS SELECT count(*) AS n FROM range(10000000) a, range(1000000) b")
+    publishing = asyncio.create_task(catalog.publish(tmp_path / "published"))
+    await asyncio.sleep(0.1)
+    async with asyncio.timeout(5):
+        await catalog.close()
+    with pytest.raises(Unavailable, match="catalog-closed"):
+        await publishing

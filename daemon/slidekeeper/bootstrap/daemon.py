@@ -16,11 +16,12 @@ from slidekeeper.adapters.drop.lease import ignore_lease_signals
 from slidekeeper.adapters.notify import Notifier
 from slidekeeper.bootstrap.assemble import Parts, assemble
 from slidekeeper.bootstrap.lock import state_lock
+from slidekeeper.bootstrap.stopping import leave_in_time, stop_working, take_leave
 from slidekeeper.engine.heartbeat import Pulse
 from slidekeeper.engine.recovery import sweep_asides
 from slidekeeper.errors import SettingsError
 from slidekeeper.logs import configure_logging
-from slidekeeper.messages.events import DaemonStarted, DaemonStopped
+from slidekeeper.messages.events import DaemonStarted
 from slidekeeper.settings.loader import Settings, load_settings
 from slidekeeper.workflow.states import UNDER_WAY
 
@@ -47,7 +48,7 @@ async def _serve(settings: Settings) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, _begin_stop, stopping, settings)
     async with AsyncExitStack() as stack:
         notifier = stack.enter_context(Notifier.from_environment())
         loop.add_signal_handler(signal.SIGHUP, _reload, settings, notifier)
@@ -56,6 +57,12 @@ async def _serve(settings: Settings) -> None:
         gc.collect()
         gc.freeze()
         await _run(parts, notifier, stopping, settings)
+
+
+def _begin_stop(stopping: asyncio.Event, settings: Settings) -> None:
+    if not stopping.is_set():
+        leave_in_time(settings.engine.stop_seconds)
+        stopping.set()
 
 
 def _reload(settings: Settings, notifier: Notifier) -> None:
@@ -81,9 +88,8 @@ async def _run(parts: Parts, notifier: Notifier, stopping: asyncio.Event, settin
         notifier.stopping()
         log.info("stopping")
         watching.cancel()
-        await _stop_engine(parts, engine, settings.engine.stop_seconds)
-        await parts.publisher.publish_now()
-        await parts.engine.submit(DaemonStopped())
+        await stop_working(parts, engine, settings.engine.stop_seconds)
+        await take_leave(parts)
         parts.api.stop()
         for task in service:
             if task.get_name() != "api":
@@ -108,13 +114,3 @@ async def _announce_start(parts: Parts) -> None:
     pending = sum(counts.get(state, 0) for state in UNDER_WAY)
     await parts.engine.submit(DaemonStarted(version=__version__, pending=pending))
     log.info("ready", version=__version__, pending=pending)
-
-
-async def _stop_engine(parts: Parts, engine: asyncio.Task[None], stop_seconds: float) -> None:
-    """Let work under way finish in time; what does not is abandoned, and done again after the next start."""
-    parts.engine.stop()
-    _, unfinished = await asyncio.wait({engine}, timeout=stop_seconds)
-    if unfinished:
-        log.warning("work abandoned", lanes=[lane.name for lane in parts.engine.lanes if lane.busy])
-        engine.cancel()
-        await asyncio.wait({engine})

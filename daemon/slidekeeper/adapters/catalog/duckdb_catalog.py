@@ -19,7 +19,7 @@ import structlog
 from slidekeeper.adapters.catalog.projection import rows_of
 from slidekeeper.adapters.catalog.schema import PUBLISHED, RESET, migrate
 from slidekeeper.adapters.catalog.troubles import is_damage, sorted_troubles
-from slidekeeper.errors import Refused, Temporary
+from slidekeeper.errors import Refused, Temporary, Unavailable
 from slidekeeper.ports.journal import Recorded
 
 T = TypeVar("T")
@@ -56,6 +56,7 @@ class DuckdbCatalog:
         """How many files were begun anew since the catalog was opened."""
         self._position_told = True
         """False while nobody knows yet that the file was begun anew: nothing is appended behind the gap, nor half a catalog published."""
+        self._closing = False
         self._use(connection)
         self._writing, self._asking, self._publishing = (
             ThreadPoolExecutor(1, thread_name_prefix=f"catalog-{purpose}") for purpose in ("writer", "questions", "publications")
@@ -128,7 +129,11 @@ class DuckdbCatalog:
         await self._call(self._publishing, self._publish, folder)
 
     async def close(self) -> None:
-        """Close the file."""
+        """Close the file; a question or a publication under way is broken off, for it may take minutes."""
+        self._closing = True
+        for connection in (self._questions, self._publications):
+            with suppress(duckdb.ConnectionException):  # closed because of a damage that could not be mended
+                connection.interrupt()
         await self._close_connections()
         for thread in (self._publishing, self._asking, self._writing):
             thread.shutdown()
@@ -183,17 +188,19 @@ class DuckdbCatalog:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def _publish(self, folder: Path) -> None:
-        connection = self._known(self._publications)
+        self._known(self._publications)
         folder.mkdir(parents=True, exist_ok=True)
         for view, table in PUBLISHED.items():
             target = folder / f"{view}.parquet"
             change = self._changes[table]  # before the snapshot is taken: what comes meanwhile is published next time
             if self._published.get(target) != change or not target.exists():
-                _write(connection, view, target)
+                _write(self._known(self._publications), view, target)
                 self._published[target] = change
 
     def _known(self, connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-        """The connection, unless its file was begun anew and nobody has been told that."""
+        """The connection, unless it is to be closed, or its file was begun anew and nobody has been told that."""
+        if self._closing:
+            raise _closed()
         if not self._position_told:
             raise _damaged("the file was begun anew")
         return connection
@@ -203,6 +210,8 @@ class DuckdbCatalog:
         try:
             with sorted_troubles():
                 return await asyncio.get_running_loop().run_in_executor(thread, action, *arguments)
+        except duckdb.InterruptException:
+            raise _closed() from None
         except duckdb.Error as error:
             if not is_damage(error):
                 raise
@@ -230,6 +239,10 @@ _CLOSED_CONFIG: dict[str, str | bool | int | float | list[str]] = {
 
 def _damaged(detail: str) -> Temporary:
     return Temporary("catalog-damaged", detail, "It is being made again from the journal; ask again in a moment")
+
+
+def _closed() -> Unavailable:
+    return Unavailable("state", "catalog-closed", "the catalog is being closed")
 
 
 def _refuse_damage(damage: duckdb.Error) -> duckdb.DuckDBPyConnection:

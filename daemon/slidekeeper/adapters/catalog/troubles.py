@@ -27,6 +27,10 @@ REMEDIES = {
 }
 
 
+FAULTLESS = (duckdb.ProgrammingError, duckdb.DataError, duckdb.IntegrityError, duckdb.NotSupportedError)
+"""Errors of a statement, or of a value given to it: the file is not to blame."""
+
+
 def passing_trouble(error: duckdb.Error) -> str:
     """Why it makes sense to try again later, or an empty string when it does not."""
     if isinstance(error, duckdb.FatalException):
@@ -40,8 +44,8 @@ def passing_trouble(error: duckdb.Error) -> str:
 
 
 def is_damage(error: duckdb.Error) -> bool:
-    """Whether an error that does not pass is the file's fault: not when a statement, or a value given to it, was wrong."""
-    return not isinstance(error, (duckdb.ProgrammingError, duckdb.DataError, duckdb.IntegrityError, duckdb.NotSupportedError))
+    """Whether an error that does not pass is the file's fault."""
+    return not isinstance(error, FAULTLESS)
 
 
 @contextmanager
