@@ -16,10 +16,11 @@ from slidekeeper.adapters.drop.lease import ignore_lease_signals
 from slidekeeper.adapters.notify import Notifier
 from slidekeeper.bootstrap.assemble import Parts, assemble
 from slidekeeper.bootstrap.lock import state_lock
+from slidekeeper.bootstrap.places import Layout, sweep_leftovers
 from slidekeeper.bootstrap.stopping import leave_in_time, stop_working, take_leave
 from slidekeeper.engine.heartbeat import Pulse
 from slidekeeper.engine.recovery import sweep_asides
-from slidekeeper.errors import SettingsError
+from slidekeeper.errors import SettingsError, Temporary, Unavailable
 from slidekeeper.logs import configure_logging
 from slidekeeper.messages.events import DaemonStarted
 from slidekeeper.settings.loader import Settings, load_settings
@@ -77,7 +78,7 @@ def _reload(settings: Settings, notifier: Notifier) -> None:
 
 
 async def _run(parts: Parts, notifier: Notifier, stopping: asyncio.Event, settings: Settings) -> None:
-    await sweep_asides(parts.stores.bucket, parts.stores.journal)
+    await _sweep(parts, settings)
     async with asyncio.TaskGroup() as group:
         service = [group.create_task(task, name=name) for name, task in _background(parts, notifier, settings)]
         engine = group.create_task(parts.engine.run(), name="engine")
@@ -107,6 +108,17 @@ def _background(parts: Parts, notifier: Notifier, settings: Settings) -> list[tu
         ("publisher", parts.publisher.run()),
     ]
     return tasks + ([("relay", parts.relay.run())] if parts.relay else [])
+
+
+async def _sweep(parts: Parts, settings: Settings) -> None:
+    """Remove what a killed daemon left half done; a bucket that is away now is swept at another start."""
+    leftovers = await asyncio.to_thread(sweep_leftovers, Layout(settings))
+    try:
+        asides = await sweep_asides(parts.stores.bucket, parts.stores.journal)
+    except (Temporary, Unavailable) as trouble:
+        log.warning("bucket not swept", reason=trouble.reason, detail=trouble.detail)
+    else:
+        log.info("swept", leftovers=leftovers, asides=asides)
 
 
 async def _announce_start(parts: Parts) -> None:
