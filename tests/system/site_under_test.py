@@ -183,6 +183,16 @@ class Site:
         assert not strays, strays
         return numbers
 
+    def check_no_strays(self) -> None:
+        """Nothing temporary is left anywhere: nothing aside, not even an empty folder, no probe, no half publication."""
+        aside = self.bucket / ".aside"
+        strays = [*aside.iterdir()] if aside.exists() else []
+        for place in (self.bucket, self.state):
+            strays += [path for path in place.rglob("*") if path.name.startswith(".probe-") or path.suffix in (".part", ".tmp")]
+        published = self.state / "published"
+        strays += [path for path in published.iterdir() if path.suffix != ".parquet"] if published.exists() else []
+        assert not strays, strays
+
     def check_nothing_leaked(self, identifiers: Iterable[str]) -> None:
         """No byte of bucket, state, catalog, published files or log holds an identifier, in any usual encoding."""
         patterns = {encoded for identifier in identifiers for encoded in encodings(identifier)}
