@@ -6,6 +6,7 @@ import asyncio
 import gc
 import signal
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -31,6 +32,9 @@ log = structlog.get_logger(__name__)
 PULSE_SECONDS = 5.0
 STUCK_GRACE_SECONDS = 120.0
 """A lane whose command runs this much longer than a worker may is stuck: the worker's own time limit failed."""
+CALL_THREADS = 64
+"""Threads for calls on drop folders and bucket, more than the lanes and watchers can have under way: those that hang on one share must
+leave some for the others. They are started only when needed."""
 
 
 def run_daemon(settings: Settings) -> None:
@@ -48,6 +52,7 @@ def run_daemon(settings: Settings) -> None:
 async def _serve(settings: Settings) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(CALL_THREADS, thread_name_prefix="call"))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _begin_stop, stopping, settings)
     async with AsyncExitStack() as stack:
