@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
+from queue import SimpleQueue
 from threading import Thread
 from typing import Generic, TypeAlias, TypeVar
 
@@ -15,16 +16,18 @@ Answer: TypeAlias = "tuple[T, None] | tuple[None, SlidekeeperError]"
 
 
 class PatientQuestion(Generic[T]):
-    """Asks one question at a time, each in a thread of its own.
+    """Asks one question again and again, in a thread of its own.
 
-    While an answer is awaited no second thread is started, however often it is asked; and neither other questions nor the end of
-    the process wait for one that hangs.
+    While an answer is awaited it is asked no second time; and neither other questions nor the end of the process wait for one that
+    hangs.
     """
 
     def __init__(self, question: Callable[[], T]) -> None:
         """``question`` returns its answer, or raises a SlidekeeperError."""
         self._question = question
         self._asked: Future[Answer[T]] | None = None
+        self._orders: SimpleQueue[Future[Answer[T]]] = SimpleQueue()
+        self._thread: Thread | None = None
 
     async def ask(self, within_seconds: float) -> T:
         """The answer to this question, or to an earlier one that took its time.
@@ -35,7 +38,8 @@ class PatientQuestion(Generic[T]):
         """
         if self._asked is None:
             self._asked = Future()
-            Thread(target=self._answer, args=[self._asked], name="patient-question", daemon=True).start()
+            self._orders.put(self._asked)
+            self._begin()
         answered = asyncio.wrap_future(self._asked)
         done, _ = await asyncio.wait({answered}, timeout=within_seconds)
         if not done:
@@ -45,6 +49,16 @@ class PatientQuestion(Generic[T]):
         if answer[1] is not None:
             raise answer[1]
         return answer[0]
+
+    def _begin(self) -> None:
+        """Start the thread, once: its start is waited for, and the event loop with it."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = Thread(target=self._answer_all, name="patient-question", daemon=True)
+            self._thread.start()
+
+    def _answer_all(self) -> None:
+        while True:
+            self._answer(self._orders.get())
 
     def _answer(self, asked: Future[Answer[T]]) -> None:
         answer: Answer[T] = None, Temporary("no-answer", "the question ended with a fault; see the log")
