@@ -12,13 +12,15 @@ from system.site_under_test import Site
 from writers import write_pack
 
 LAG_SECONDS = 0.05
+PRIORITY = -15
 
 
 def put_first(pid: int) -> None:
     """Let the daemon go before the machine's other work: a neighbour that takes the processor from the thread that holds the
     interpreter's lock would look like a block of ours."""
-    with suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, pid, -15)
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, PRIORITY)
+        Path(f"/proc/{pid}/autogroup").write_text(str(PRIORITY))  # where each session has its own share, sched(7)
 
 
 def flow(folder: Path, packs: int) -> None:
