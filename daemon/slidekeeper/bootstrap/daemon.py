@@ -30,6 +30,8 @@ from slidekeeper.workflow.states import UNDER_WAY
 log = structlog.get_logger(__name__)
 
 PULSE_SECONDS = 5.0
+BEATS_WANTED = 4
+"""In the watchdog's time. A beat may be late by the whole interval, for so long the journal may take to answer: that leaves half."""
 STUCK_GRACE_SECONDS = 120.0
 """A lane whose command runs this much longer than a worker may is stuck: the worker's own time limit failed."""
 CALL_THREADS = 64
@@ -57,7 +59,8 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(number, _begin_stop, stopping, settings)
     async with AsyncExitStack() as stack:
         notifier = stack.enter_context(Notifier.from_environment())
-        loop.add_signal_handler(signal.SIGHUP, _reload, settings, notifier)
+        reloads = Reloads(settings, notifier)
+        loop.add_signal_handler(signal.SIGHUP, reloads.begin)
         parts = await assemble(settings, stack)
         # What was imported and assembled stays: else every full collection would visit all of it, and hold the loop meanwhile.
         gc.collect()
@@ -71,15 +74,29 @@ def _begin_stop(stopping: asyncio.Event, settings: Settings) -> None:
         stopping.set()
 
 
-def _reload(settings: Settings, notifier: Notifier) -> None:
-    """Take up the settings file's ``[log]`` section; everything else is taken up at the next start."""
-    notifier.reloading()
-    try:
-        configure_logging(load_settings(settings.file).log)
-        log.info("log settings reloaded")
-    except SettingsError as wrong:
-        log.error("settings not reloaded", detail=wrong.detail)
-    notifier.ready()
+class Reloads:
+    """Takes up the settings file's ``[log]`` section; everything else is taken up at the next start."""
+
+    def __init__(self, settings: Settings, notifier: Notifier) -> None:
+        self._file = settings.file
+        self._notifier = notifier
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def begin(self) -> None:
+        """Reload beside everything else: to find out where folders really lie may take as long as a share likes."""
+        task = asyncio.ensure_future(self._reload())
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _reload(self) -> None:
+        self._notifier.reloading()
+        try:
+            settings = await asyncio.to_thread(load_settings, self._file)
+            configure_logging(settings.log)
+            log.info("log settings reloaded")
+        except SettingsError as wrong:
+            log.error("settings not reloaded", detail=wrong.detail)
+        self._notifier.ready()
 
 
 async def _run(parts: Parts, notifier: Notifier, stopping: asyncio.Event, settings: Settings) -> None:
@@ -102,14 +119,18 @@ async def _run(parts: Parts, notifier: Notifier, stopping: asyncio.Event, settin
                 task.cancel()
 
 
+def beat_interval(watchdog_seconds: float) -> float:
+    """Seconds between two looks at whether the engine is alive; 0.0 means that no supervisor waits for beats."""
+    return watchdog_seconds / BEATS_WANTED if watchdog_seconds else PULSE_SECONDS
+
+
 def _background(parts: Parts, notifier: Notifier, settings: Settings) -> list[tuple[str, Coroutine[Any, Any, None]]]:
     pulse = Pulse(parts.stores.journal, parts.engine.lanes, notifier.beat, settings.anonymize.timeout_seconds + STUCK_GRACE_SECONDS)
-    interval = notifier.watchdog_seconds / 2 if notifier.watchdog_seconds else PULSE_SECONDS
     tasks = [
         ("workers", parts.executor.warm_up()),
         ("api", parts.api.run()),
         ("lag", parts.lag.run()),
-        ("pulse", pulse.run(interval)),
+        ("pulse", pulse.run(beat_interval(notifier.watchdog_seconds))),
         ("publisher", parts.publisher.run()),
     ]
     return tasks + ([("relay", parts.relay.run())] if parts.relay else [])
