@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,8 +18,8 @@ import structlog
 
 from slidekeeper.adapters.catalog.projection import rows_of
 from slidekeeper.adapters.catalog.schema import PUBLISHED, RESET, migrate
-from slidekeeper.adapters.catalog.troubles import REMEDIES, sorted_troubles
-from slidekeeper.errors import Refused, Unavailable
+from slidekeeper.adapters.catalog.troubles import is_damage, sorted_troubles
+from slidekeeper.errors import Refused, Temporary, Unavailable
 from slidekeeper.ports.journal import Recorded
 
 T = TypeVar("T")
@@ -42,16 +43,24 @@ class DuckdbCatalog:
 
     One thread writes. Questions and publications have a thread and a cursor each, so that neither waits for the other, and a
     large catalog that is being published holds up no pack.
+
+    Damage shows when the damaged block is read, be it years after the file was opened. The file is then set aside and a new one
+    begun at position 0; whoever asked is told ``catalog-damaged``, and whoever projects has to ask for the position again.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
-        self._questions = connection.cursor()
-        self._publications = connection.cursor()
+    def __init__(self, connection: duckdb.DuckDBPyConnection, begin_anew: Callable[[duckdb.Error], duckdb.DuckDBPyConnection]) -> None:
+        """``begin_anew`` sets a closed file aside because of a damage, and opens a new one."""
+        self._begin_anew = begin_anew
+        self._mending = asyncio.Lock()
+        self._lives = 0
+        """How many files were begun anew since the catalog was opened."""
+        self._position_told = True
+        """False while nobody knows yet that the file was begun anew: nothing is appended behind the gap, nor half a catalog published."""
+        self._closing = False
+        self._use(connection)
         self._writing, self._asking, self._publishing = (
             ThreadPoolExecutor(1, thread_name_prefix=f"catalog-{purpose}") for purpose in ("writer", "questions", "publications")
         )
-        self._structures = {table: _structure(connection, table) for table in dict.fromkeys(PUBLISHED.values())}
         self._changes: Counter[str] = Counter()
         """How often each table was changed since the catalog was opened."""
         self._published: dict[Path, int] = {}
@@ -65,16 +74,12 @@ class DuckdbCatalog:
             Unavailable: another program has the file open, or its disk cannot be used; the file stays as it is.
         """
         config = {"memory_limit": f"{memory_megabytes}MB", "threads": str(threads), **_CLOSED_CONFIG}
+        begin_anew = partial(_set_aside_and_open, path, config)
         try:
             with sorted_troubles():
-                return cls(_open_migrated(path, config))
+                return cls(_open_migrated(path, config), begin_anew)
         except (duckdb.Error, ValueError) as damage:
-            log.error("catalog set aside, it will be rebuilt from the journal", damage=type(damage).__name__)
-            for file in (path, path.with_name(path.name + ".wal")):
-                if file.exists():
-                    file.replace(file.with_name(file.name + ".set-aside"))
-            with sorted_troubles():
-                return cls(_open_migrated(path, config))
+            return cls(begin_anew(damage), begin_anew)
 
     @classmethod
     def open_read_only(cls, path: Path) -> DuckdbCatalog:
@@ -88,13 +93,13 @@ class DuckdbCatalog:
             raise Refused("no-catalog", "this site has no catalog yet", "Start it: `slidekeeper run`")
         try:
             with sorted_troubles():
-                return cls(duckdb.connect(str(path), read_only=True, config=_CLOSED_CONFIG))
+                return cls(duckdb.connect(str(path), read_only=True, config=_CLOSED_CONFIG), _refuse_damage)
         except duckdb.Error as damage:
-            remedy = "Start the daemon: it rebuilds the catalog from the journal"
-            raise Refused("catalog-unreadable", type(damage).__name__, remedy) from None
+            return cls(_refuse_damage(damage), _refuse_damage)
 
     async def position(self) -> int:
         """The ``seq`` of the newest event in the catalog."""
+        self._position_told = True
         return await self._call(self._writing, self._position)
 
     async def project(self, events: Sequence[Recorded], position: int) -> None:
@@ -124,34 +129,52 @@ class DuckdbCatalog:
         await self._call(self._publishing, self._publish, folder)
 
     async def close(self) -> None:
-        """Close the file."""
+        """Close the file; a question or a publication under way is broken off, for it may take minutes."""
+        self._closing = True
+        for connection in (self._questions, self._publications):
+            with suppress(duckdb.ConnectionException):  # closed because of a damage that could not be mended
+                connection.interrupt()
+        await self._close_connections()
+        for thread in (self._publishing, self._asking, self._writing):
+            thread.shutdown()
+
+    def _use(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._questions = connection.cursor()
+        self._publications = connection.cursor()
+        self._structures = {table: _structure(connection, table) for table in dict.fromkeys(PUBLISHED.values())}
+
+    async def _close_connections(self) -> None:
+        """Each on its own thread, when what it does there has ended; the file is closed with the last one."""
+        loop = asyncio.get_running_loop()
         for thread, connection in (
             (self._publishing, self._publications),
             (self._asking, self._questions),
             (self._writing, self._connection),
         ):
-            await self._call(thread, connection.close)
-            thread.shutdown()
+            with suppress(duckdb.Error):  # a damaged file cannot be brought up to date, but it is closed
+                await loop.run_in_executor(thread, connection.close)
 
     def _position(self) -> int:
         row = self._connection.execute("SELECT seq FROM position").fetchone()
         return int(row[0]) if row else 0
 
     def _project(self, events: Sequence[Recorded], position: int) -> None:
+        connection = self._known(self._connection)
         reached = self._position()
         rows = rows_of(recorded for recorded in events if recorded.seq > reached)
-        self._connection.begin()
+        connection.begin()
         try:
             for table, added in rows.items():
                 if added:
                     columns = self._structures[table]
                     insert = f"INSERT INTO {table} BY NAME SELECT unnest(from_json(?, ?), max_depth := 2)"
-                    self._connection.execute(insert, [json.dumps(added), columns])
-            self._connection.execute("UPDATE position SET seq = greatest(seq, ?)", [position])
-            self._connection.commit()
+                    connection.execute(insert, [json.dumps(added), columns])
+            connection.execute("UPDATE position SET seq = greatest(seq, ?)", [position])
+            connection.commit()
         except duckdb.Error:
             with suppress(duckdb.TransactionException):  # a commit that failed has ended the transaction
-                self._connection.rollback()
+                connection.rollback()
             raise
         self._changes.update(table for table, added in rows.items() if added)
 
@@ -165,34 +188,80 @@ class DuckdbCatalog:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def _publish(self, folder: Path) -> None:
+        self._known(self._publications)
         folder.mkdir(parents=True, exist_ok=True)
         for view, table in PUBLISHED.items():
             target = folder / f"{view}.parquet"
             change = self._changes[table]  # before the snapshot is taken: what comes meanwhile is published next time
             if self._published.get(target) != change or not target.exists():
-                self._write(view, target)
+                _write(self._known(self._publications), view, target)
                 self._published[target] = change
 
-    def _write(self, view: str, target: Path) -> None:
-        aside = target.with_name(f".{target.name}.part")
-        options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP}"
-        self._publications.execute(f"COPY (FROM {view}) TO '{_quoted(aside)}' ({options})")
-        with aside.open("rb") as written:
-            os.fsync(written.fileno())
-        aside.replace(target)
+    def _known(self, connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+        """The connection, unless it is to be closed, or its file was begun anew and nobody has been told that."""
+        if self._closing:
+            raise _closed()
+        if not self._position_told:
+            raise _damaged("the file was begun anew")
+        return connection
 
     async def _call(self, thread: ThreadPoolExecutor, action: Callable[..., T], *arguments: Any) -> T:
+        life = self._lives
         try:
             with sorted_troubles():
                 return await asyncio.get_running_loop().run_in_executor(thread, action, *arguments)
-        except duckdb.IOException as trouble:
-            raise Unavailable("state", "catalog", type(trouble).__name__, REMEDIES["catalog"]) from None
+        except duckdb.InterruptException:
+            raise _closed() from None
+        except duckdb.Error as error:
+            if not is_damage(error):
+                raise
+            await self._mend(life, error)
+            raise _damaged(type(error).__name__) from None
+
+    async def _mend(self, life: int, damage: duckdb.Error) -> None:
+        """Replace the file in which the damage was found, once, however many stumbled over it."""
+        async with self._mending:
+            if life != self._lives:
+                return
+            await self._close_connections()
+            fresh = await asyncio.to_thread(self._begin_anew, damage)
+            self._position_told = False  # before any thread can see the new file
+            self._use(fresh)
+            self._lives += 1
+            self._changes.update(list(self._structures))
 
 
 _CLOSED_CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
 }
+
+
+def _damaged(detail: str) -> Temporary:
+    return Temporary("catalog-damaged", detail, "It is being made again from the journal; ask again in a moment")
+
+
+def _closed() -> Unavailable:
+    return Unavailable("state", "catalog-closed", "the catalog is being closed")
+
+
+def _refuse_damage(damage: duckdb.Error) -> duckdb.DuckDBPyConnection:
+    remedy = "Start the daemon: it rebuilds the catalog from the journal"
+    raise Refused("catalog-unreadable", type(damage).__name__, remedy) from None
+
+
+def _set_aside_and_open(path: Path, config: dict[str, Any], damage: duckdb.Error | ValueError) -> duckdb.DuckDBPyConnection:
+    """A new file in the place of one that nobody has open any more.
+
+    Raises:
+        Unavailable: the disk cannot be used.
+    """
+    log.error("catalog set aside, it will be rebuilt from the journal", damage=type(damage).__name__)
+    with sorted_troubles():
+        for file in (path, path.with_name(path.name + ".wal")):
+            if file.exists():
+                file.replace(file.with_name(file.name + ".set-aside"))
+        return _open_migrated(path, config)
 
 
 def _open_migrated(path: Path, config: dict[str, Any]) -> duckdb.DuckDBPyConnection:
@@ -211,6 +280,15 @@ def _structure(connection: duckdb.DuckDBPyConnection, table: str) -> str:
         "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index", [table]
     )
     return json.dumps([dict(described.fetchall())])
+
+
+def _write(connection: duckdb.DuckDBPyConnection, view: str, target: Path) -> None:
+    aside = target.with_name(f".{target.name}.part")
+    options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP}"
+    connection.execute(f"COPY (FROM {view}) TO '{_quoted(aside)}' ({options})")
+    with aside.open("rb") as written:
+        os.fsync(written.fileno())
+    aside.replace(target)
 
 
 def _quoted(path: Path) -> str:
