@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
+from adapters.test_catalog import contents, record, stored
 from slidekeeper.adapters.catalog.duckdb_catalog import DuckdbCatalog
-from slidekeeper.errors import Refused, Unavailable
+from slidekeeper.errors import Refused, Temporary, Unavailable
 from slidekeeper.messages import events as fact
 from slidekeeper.ports.journal import Recorded
 from writers.events import NUMBER, event_of
@@ -164,3 +167,82 @@ def test_a_full_disk_is_a_trouble_that_may_pass(path: Path) -> None:
     process = subprocess.run([sys.executable, "-c", FILLS_ITS_DISK, path], stdout=subprocess.PIPE, check=True, text=True, env=environ)
     assert process.stdout.splitlines() == ["state catalog"] * 3 + ["0", "7"]
     assert not path.with_name(path.name + ".set-aside").exists()
+
+
+MANY = record(*[stored(number) for number in range(2000)])
+
+
+async def all_views(catalog: DuckdbCatalog, folder: Path) -> dict[str, Any]:
+    """Every view, published; a view's rows in one order, for damage and rebuilding may change it."""
+    return {view: sorted(map(repr, rows)) for view, rows in (await contents(catalog, folder)).items()}
+
+
+def zero_a_block(path: Path) -> None:
+    """Zero 4 KB in the middle of the file, where the digests of all slides lie, as a failing disk does."""
+    with path.open("r+b") as file:
+        file.seek(path.read_bytes().rindex(b"blake3:") // 4096 * 4096)
+        file.write(bytes(4096))
+
+
+async def damaged_catalog(path: Path, folder: Path) -> tuple[DuckdbCatalog, dict[str, Any]]:
+    """An open catalog with a damaged block that nobody has read yet, and what its views held before."""
+    catalog = open_catalog(path)
+    await catalog.project(MANY, len(MANY))
+    before = await all_views(catalog, folder / "before")
+    await catalog.close()
+    zero_a_block(path)
+    return open_catalog(path), before
+
+
+@pytest.mark.parametrize("who", ["a question", "a publication"])
+async def test_damage_that_is_found_later_sets_the_file_aside_and_the_journal_makes_it_again(path: Path, tmp_path: Path, who: str) -> None:
+    catalog, before = await damaged_catalog(path, tmp_path)
+    with pytest.raises(Temporary, match="catalog-damaged"):
+        await (catalog.slides(limit=5000) if who == "a question" else catalog.publish(tmp_path / "published"))
+    assert await catalog.position() == 0
+    await catalog.project(MANY, len(MANY))
+    assert await all_views(catalog, tmp_path / "published") == before
+    await catalog.close()
+    assert path.with_name("catalog.duckdb.set-aside").exists()
+
+
+async def test_many_who_find_the_damage_set_one_file_aside(path: Path, tmp_path: Path) -> None:
+    catalog, _ = await damaged_catalog(path, tmp_path)
+    found = await asyncio.gather(*(catalog.slides(limit=5000) for _ in range(5)), catalog.publish(tmp_path), return_exceptions=True)
+    assert any(isinstance(each, Temporary) for each in found)
+    assert path.with_name("catalog.duckdb.set-aside").stat().st_size > path.stat().st_size
+    await catalog.close()
+
+
+async def test_who_did_not_hear_of_the_damage_can_neither_append_behind_the_gap_nor_publish_it(path: Path, tmp_path: Path) -> None:
+    catalog, _ = await damaged_catalog(path, tmp_path)
+    with pytest.raises(Temporary):
+        await catalog.slides(limit=5000)
+    for unaware in (catalog.project(record(stored(1), after=9000), 9001), catalog.publish(tmp_path / "published")):
+        with pytest.raises(Temporary, match="begun anew"):
+            await unaware
+    assert await catalog.position() == 0
+    assert not (tmp_path / "published").exists()
+    await catalog.close()
+
+
+async def test_damage_found_while_no_daemon_runs_is_refused_and_left_alone(path: Path, tmp_path: Path) -> None:
+    catalog, _ = await damaged_catalog(path, tmp_path)
+    await catalog.close()
+    before = path.read_bytes()
+    reading = DuckdbCatalog.open_read_only(path)
+    with pytest.raises(Refused, match="catalog-unreadable"):
+        await reading.slides(limit=5000)
+    await reading.close()
+    assert path.read_bytes() == before
+
+
+async def test_a_publication_under_way_does_not_hold_up_the_closing(path: Path, tmp_path: Path) -> None:
+    catalog = open_catalog(path)
+    catalog._publications.execute("CREATE OR REPLACE TEMP VIEW slides AS SELECT count(*) AS n FROM range(10000000) a, range(1000000) b")
+    publishing = asyncio.create_task(catalog.publish(tmp_path / "published"))
+    await asyncio.sleep(0.1)
+    async with asyncio.timeout(5):
+        await catalog.close()
+    with pytest.raises(Unavailable, match="catalog-closed"):
+        await publishing

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from slidekeeper.adapters.bucket.splicing import execute
 from slidekeeper.adapters.readers.independent import IndependentReader
@@ -232,6 +233,27 @@ def test_a_thumbnail_shows_the_slides_colours(aperio: tuple[Path, ImageFacts]) -
     coarse = [np.asarray(image.resize((8, 6), Image.Resampling.BOX), int) for image in (thumbnail, seen)]
     assert np.abs(coarse[0] - coarse[1]).max() < 12, "but for what JPEG does to them"
     assert coarse[1].std() > 12, "and not all of one colour"
+
+
+def test_what_a_picture_carries_beside_its_pixels_is_told() -> None:
+    exif = Image.Exif()
+    exif[270] = "Featherstone"
+    exif.get_ifd(34665)[37510] = b"ASCII\0\0\0Hockenberry"
+    text = PngInfo()
+    text.add_text("Title", "Castellanos")
+    pictures = {"JPEG": {"exif": exif, "comment": b"Drummond-Hay"}, "PNG": {"pnginfo": text}}
+    told = b""
+    for kind, more in pictures.items():
+        stream = io.BytesIO()
+        Image.new("RGB", (8, 8)).save(stream, kind, **more)
+        stream.seek(0)
+        told += b"|".join(READER.embedded_texts(stream))
+    assert [name for name in (b"Featherstone", b"Hockenberry", b"Castellanos", b"Drummond-Hay") if name not in told] == []
+
+
+@pytest.mark.parametrize("kind", GARBAGE)
+def test_what_is_no_picture_carries_nothing(kind: str) -> None:
+    assert READER.embedded_texts(io.BytesIO(GARBAGE[kind])) == []
 
 
 def test_a_thumbnail_of_garbage_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slidekeeper.adapters.search.hyperscan_search import SLICE_BYTES, HyperscanFactory, slices, spellings
+from slidekeeper.adapters.search.hyperscan_search import SLICE_BYTES, HyperscanFactory, slices, spellings, without_longer
 from slidekeeper.model.concealed import Concealed
 from slidekeeper.model.splice import Content
 
@@ -166,6 +166,19 @@ def test_a_window_is_found_if_and_only_if_it_is_there(window: bytes, data: bytes
 @settings(max_examples=60, deadline=None)
 def test_no_spelling_is_shorter_than_four_bytes(text: str) -> None:
     assert all(len(spelling) >= 4 for spelling in spellings(text.encode()))
+
+
+@given(st.text(min_size=9, max_size=20), st.text(max_size=12), st.text(max_size=12), st.integers(0, 2))
+@settings(max_examples=60, deadline=None)
+def test_a_text_within_a_longer_one_is_searched_for_both(text: str, before: str, after: str, shift: int) -> None:
+    longer = before + text + after
+    assert without_longer([longer.encode(), text.encode()]) == [text.encode()]
+    data = [longer.encode(), longer.encode("utf-16-be"), b64encode(bytes(shift) + longer.encode())]
+    assert all(hits(spelling, texts=[text.encode(), longer.encode()], content=CODED) for spelling in data)
+
+
+def test_a_short_text_within_a_longer_one_does_not_stand_for_it() -> None:
+    assert without_longer([b"op.7", b"op.7 of ward seven"]) == [b"op.7", b"op.7 of ward seven"]
 
 
 @pytest.mark.parametrize("length", [3000, 20_000])

@@ -14,7 +14,11 @@ from slidekeeper.adapters.drop.limits import InotifyLimits
 from slidekeeper.bootstrap import doctor
 from slidekeeper.bootstrap.doctor import Finding, check_site
 from slidekeeper.bootstrap.initialize import initialize_site
+from slidekeeper.bootstrap.stopping import CLOSING_SECONDS
 from slidekeeper.settings.loader import load_settings
+from slidekeeper.settings.sections import EngineSettings
+
+UNIT_FILE = Path(__file__).parents[2] / "systemd" / "slidekeeper.service"
 
 
 @pytest.fixture
@@ -148,3 +152,16 @@ def test_nothing_that_lies_in_a_drop_folder_is_named(site: Path) -> None:
     (site / "drop").chmod(0o777)
     settings = load_settings(site / "slidekeeper.toml", environ={})
     assert "S26-11902" not in repr(check_site(settings))
+
+
+@pytest.mark.parametrize(("stop_seconds", "told"), [(20, []), (25, ["stop"])])
+def test_a_unit_that_does_not_wait_for_the_stop_is_told(
+    site: Path, monkeypatch: pytest.MonkeyPatch, stop_seconds: float, told: list[str]
+) -> None:
+    monkeypatch.setattr(doctor, "stop_timeout", lambda: 30.0)
+    assert [finding.topic for finding in troubles(site, bucket__reserve_bytes=0, engine__stop_seconds=stop_seconds)] == told
+
+
+def test_the_units_own_time_is_enough_for_the_settings_own() -> None:
+    [line] = [line for line in UNIT_FILE.read_text().splitlines() if line.startswith("TimeoutStopSec=")]
+    assert float(line.partition("=")[2]) >= EngineSettings().stop_seconds + CLOSING_SECONDS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ import pytest
 from blake3 import blake3
 
 from shared_data import shared
+from slidekeeper.adapters.executor.processes import ProcessExecutor
+from slidekeeper.bootstrap import oneshot
+from slidekeeper.errors import Permanent
+from slidekeeper.settings.sections import EngineSettings
 from writers import write_aperio, write_pack
 
 
@@ -30,11 +35,31 @@ def report_of(run: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 def test_a_slide_file_becomes_the_new_file(tmp_path: Path) -> None:
     planted = write_aperio(tmp_path / "S26-1.svs", seed=1, barcode="S26-1")
     run = anonymize(planted.path, tmp_path / "new.svs")
-    assert run.returncode == 0, run.stderr
+    assert (run.returncode, run.stderr) == (0, "")
     content = (tmp_path / "new.svs").read_bytes()
     assert report_of(run)["slides"][0]["digest"] == f"blake3:{blake3(content).hexdigest()}"
     assert not [identifier for identifier in planted.identifiers if identifier.encode() in content + run.stdout.encode()]
     assert {path.name for path in tmp_path.iterdir()} == {"S26-1.svs", "new.svs"}
+
+
+@pytest.mark.parametrize(("packs", "workers"), [(1, 1), (2, 2), (9, EngineSettings().workers)])
+def test_no_worker_is_started_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packs: int, workers: int) -> None:
+    started = []
+
+    class Counted(ProcessExecutor):
+        def __init__(self, workers: int, memory_megabytes: int, preload: Sequence[str]) -> None:
+            started.append(workers)
+            super().__init__(workers, memory_megabytes, preload)
+
+        async def run(self, *_: Any) -> Any:
+            raise Permanent("not-asked")
+
+    monkeypatch.setattr(oneshot, "ProcessExecutor", Counted)
+    (tmp_path / "in").mkdir()
+    for seed in range(packs):
+        (tmp_path / "in" / f"{seed}.svs").write_text("a slide, says its name")
+    assert oneshot.anonymize_once(tmp_path / "in", tmp_path / "out")["failed"] == packs
+    assert started == [workers]
 
 
 def test_a_folder_of_packs_becomes_a_folder_of_numbers(tmp_path: Path) -> None:

@@ -64,7 +64,9 @@ def anonymized(data: bytes, folder: Path) -> Outcome:
     anonymization = plan_of(data)
     target = os.open(folder / "anonymized.tif", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
     try:
-        execute(anonymization.plan, io.BytesIO(data), target, _uninterested)
+        inspection = anonymization.inspection() if anonymization.inspection else None
+        execute(anonymization.plan, io.BytesIO(data), target, inspection.feed if inspection else _uninterested)
+        assert inspection is None or inspection.fault() == ""
     finally:
         os.close(target)
     return Outcome(data, (folder / "anonymized.tif").read_bytes(), anonymization)

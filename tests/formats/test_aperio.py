@@ -239,11 +239,18 @@ def test_private_tags_go_and_what_was_readable_in_them_is_searched(tmp_path: Pat
     assert found_in(outcome.after, tuple(outcome.texts)) == []
 
 
-def test_unknown_keys_go_with_their_values(tmp_path: Path) -> None:
-    outcome = anonymized(minimal_slide(description=DESCRIPTION + b"|Ward Round = Gulbrandsen|Nobody Knows|= Castellanos"), tmp_path)
-    assert {"key:Ward Round", "key:Nobody Knows", "key:(unusual)"} <= set(outcome.removed)
-    assert {"Gulbrandsen", "Castellanos"} <= outcome.texts
+def test_unknown_keys_go_with_their_values_and_are_not_named(tmp_path: Path) -> None:
+    text = DESCRIPTION + b"|Ward Round = Gulbrandsen|Nobody Knows|= Castellanos|CustomField.Featherstone = yes"
+    outcome = anonymized(minimal_slide(description=text), tmp_path)
+    assert [name for name in outcome.removed if name.startswith("key:")] == ["key:(unusual)", "key:User"]
+    assert {"Gulbrandsen", "Castellanos", "Ward Round", "Nobody Knows", "Featherstone"} <= outcome.texts
     assert found_in(outcome.after, ("Gulbrandsen", "Castellanos", "Ward Round", "Nobody Knows")) == []
+
+
+def test_a_name_behind_a_bar_within_a_value_is_no_name_of_a_key(tmp_path: Path) -> None:
+    outcome = anonymized(minimal_slide(description=DESCRIPTION + b"|Title = Biopsy | Jane Mirabella"), tmp_path)
+    assert "Jane Mirabella" in outcome.texts
+    assert found_in("|".join(outcome.removed).encode(), ("Mirabella",)) == []
 
 
 def test_descriptions_of_destroyed_images_raise_no_false_alarm(tmp_path: Path) -> None:

@@ -22,9 +22,58 @@ def removed(text: str) -> set[str]:
     return {value.decode() for value in Description.parse(text.encode()).removed_values()}
 
 
+GENUINE = {
+    "AppMag": ["20", "40", "1,25"],
+    "MPP": ["0,2520", "0.4990", "0.263175"],
+    "StripeWidth": ["2040", "1000"],
+    "OriginalWidth": ["46920"],
+    "OriginalHeight": ["33014"],
+    "Originalheight": ["33014"],
+    "Gamma": ["2.2", "1"],
+    "DisplayColor": ["0"],
+    "Exposure Time": ["8", "45"],
+    "Exposure Scale": ["0.000001"],
+    "Focus Offset": ["0.000000", "-0.001500"],
+    "Filtered": ["5", "3"],
+    "CalibrationAverageRed": ["234.5"],
+    "CalibrationAverageGreen": ["255"],
+    "CalibrationAverageBlue": ["0"],
+}
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key in KEPT_NUMBERS for value in GENUINE[key]])
+def test_numbers_that_say_how_pixels_came_about_are_kept(key: str, value: str) -> None:
+    assert rewritten(f"{HEADER}|{key} = {value}").endswith(f"|{key} = {value}")
+
+
+LONG_NUMBERS = ["19610412", "123456789012", "0.1234567", "123456789012.987654321098", "00000000001", "-4711", "1000000", "+1"]
+
+
 @pytest.mark.parametrize("key", KEPT_NUMBERS)
-def test_numbers_that_say_how_pixels_came_about_are_kept(key: str) -> None:
-    assert rewritten(f"{HEADER}|{key} = 0,2520").endswith(f"|{key} = 0,2520")
+@pytest.mark.parametrize("value", LONG_NUMBERS)
+def test_a_number_that_makes_no_sense_for_its_key_is_removed(key: str, value: str) -> None:
+    assert "|" not in rewritten(f"{HEADER}|{key} = {value}")
+    assert value in removed(f"{HEADER}|{key} = {value}")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("AppMag", "4711"), ("Gamma", "19"), ("Filtered", "471"), ("MPP", "196.1"), ("StripeWidth", "2040.5")]
+)
+def test_each_key_has_its_own_range(key: str, value: str) -> None:
+    assert "|" not in rewritten(f"{HEADER}|{key} = {value}")
+    assert Description.parse(f"{HEADER}|{key} = {value}".encode()).number(key) is None
+
+
+def test_of_a_repeated_key_only_the_last_is_kept() -> None:
+    text = f"{HEADER}|MPP = 19.61|MPP = 0.4|MPP = 0.25|ICC Profile = AT2|ICC Profile = GT450"
+    assert rewritten(text).endswith("Q=30|MPP = 0.25|ICC Profile = GT450")
+    assert removed(text) >= {"19.61", "0.4", "AT2"}
+    assert Description.parse(text.encode()).number("MPP") == 0.25
+
+
+def test_a_cut_slide_may_name_its_parents_size_before_its_own() -> None:
+    text = f"{HEADER}|OriginalWidth = 1961|OriginalWidth = 46920|Originalheight = 33014|OriginalWidth = 46000|OriginalHeight = 32914"
+    assert rewritten(text).endswith("Q=30|OriginalWidth = 46920|Originalheight = 33014|OriginalWidth = 46000|OriginalHeight = 32914")
 
 
 @pytest.mark.parametrize("key", KEPT_NUMBERS)
@@ -108,7 +157,7 @@ def test_values_may_hold_equal_signs_be_empty_or_missing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "number"), [("0,2520", 0.252), ("0.4990", 0.499), ("40", 40.0), ("-1", -1.0), ("forty", None), ("", None)]
+    ("value", "number"), [("0,2520", 0.252), ("0.4990", 0.499), ("40", 40.0), ("-1", None), ("forty", None), ("", None)]
 )
 def test_numbers_are_read_with_point_or_comma(value: str, number: float | None) -> None:
     assert Description.parse(f"{HEADER}|MPP = {value}".encode()).number("MPP") == number
@@ -118,10 +167,15 @@ def test_a_missing_number_is_none() -> None:
     assert Description.parse(HEADER.encode()).number("MPP") is None
 
 
-def test_names_of_removed_keys_are_told_unless_they_could_be_free_text() -> None:
-    parsed = Description.parse(f"{HEADER}|User = x|Müller 1950-01-02 = x|{'K' * 50} = x".encode())
-    assert parsed.removed_keys() == ("key:User", "key:(unusual)", "key:(unusual)")
-    assert {"Müller 1950-01-02", "K" * 50} <= {value.decode() for value in parsed.removed_values()}
+def test_only_names_of_keys_that_scanners_write_are_told() -> None:
+    keys = ["Müller 1950-01-02", "Jane Mirabella", "CustomField.Last_Name", "K" * 50, "user"]
+    parsed = Description.parse("|".join([HEADER, "User = x", *(f"{key} = x" for key in keys), "Featherstone"]).encode())
+    assert parsed.removed_keys() == ("key:User", *["key:(unusual)"] * 6)
+    assert {*keys, "Last_Name", "Featherstone"} <= {value.decode() for value in parsed.removed_values()}
+
+
+def test_every_line_of_the_header_is_handed_to_the_proof() -> None:
+    assert {"Aperio v12", "Hockenberry 12x", "third line"} <= removed("Aperio v12\nHockenberry 12x\nthird line|AppMag = 40")
 
 
 def test_a_removed_latin_1_value_is_handed_to_the_proof_as_the_text_it_is() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
+from base64 import b64encode
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import openslide
 import pytest
+from PIL import ImageCms
 
 from formats.checklist import (
     Outcome,
@@ -22,12 +24,15 @@ from formats.checklist import (
     tile_digests,
     unreferenced_bytes,
 )
+from slidekeeper.errors import Permanent
 from slidekeeper.formats.generic_tiff import GenericTiff
 from writers.generic import write_generic_tiff
 from writers.minimal import aside, minimal_slide, noise, with_tags
-from writers.tiff import ASCII, RATIONAL, SHORT, UNDEFINED, Tag, TiffWriter
+from writers.tiff import ASCII, LONG, RATIONAL, SHORT, UNDEFINED, Tag, TiffWriter
 
 BARCODE = "S26-04711;B;2"
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+MINIMAL_ASIDE: list[Tag] = [(256, LONG, [1]), (257, LONG, [1]), (273, LONG, [0]), (279, LONG, [0])]
 SIZES = [(1024, 1024), (512, 512), (256, 256)]
 CASES = [(order, big, subs) for order in "<>" for big in (False, True) for subs in (False, True)]
 
@@ -155,6 +160,71 @@ def test_a_long_line_is_searched_in_pieces_that_cover_it(length: int) -> None:
     texts = [text.reveal().decode() for text in plan_of(plain((270, ASCII, line.encode()))).texts]
     assert {len(text) for text in texts} == {min(length, 200)}
     assert {place for text in texts for place in range(line.index(text), line.index(text) + len(text))} == {*range(length)}
+
+
+def texts_of(data: bytes) -> set[bytes]:
+    """The texts that a plan hands to the proof."""
+    return {text.reveal() for text in plan_of(data).texts}
+
+
+def test_base64_in_a_removed_value_is_handed_to_the_proof_as_what_it_means() -> None:
+    assert b"Featherstone 4711" in texts_of(plain((65111, ASCII, b64encode(b"Featherstone 4711"))))
+
+
+@pytest.mark.parametrize("pointer", [34665, 34853, 40965, 330])
+def test_texts_of_directories_behind_a_removed_tag_are_handed_to_the_proof(pointer: int, tmp_path: Path) -> None:
+    def bend(writer: TiffWriter, tags: list[Tag]) -> list[Tag]:
+        inner = writer.directory([(37510, UNDEFINED, b"ASCII\0\0\0Featherstone"), (36867, ASCII, b"1961:04:12")], link=False)
+        outer = writer.directory([(42032, ASCII, b"Hockenberry"), (40965, LONG, [inner])], link=False)
+        holder = writer.directory([(254, LONG, [1]), *MINIMAL_ASIDE, (pointer, LONG, [outer])], link=False)
+        return [*tags, *([(330, LONG, [holder])] if pointer == 330 else [(pointer, LONG, [outer])])]
+
+    data = minimal_slide(bend, description=None)
+    assert {b"Featherstone", b"1961:04:12", b"Hockenberry"} <= texts_of(data)
+    assert found_in(anonymized(data, tmp_path).after, ("Featherstone", "1961:04:12", "Hockenberry")) == []
+
+
+@pytest.mark.parametrize("offsets", [[0], [2**31], [8], [1, 2, 3]])
+def test_a_removed_tag_that_points_anywhere_is_no_crash(offsets: list[int]) -> None:
+    assert "tag:34665" in plan_of(plain((34665, LONG, offsets))).facts.removed
+
+
+def test_texts_of_a_destroyed_images_colour_profile_are_handed_to_the_proof() -> None:
+    def bend(writer: TiffWriter, tags: list[Tag]) -> list[Tag]:
+        return [*tags, (330, LONG, [aside(writer, 1, noise(6), (34675, UNDEFINED, SRGB), link=False)])]
+
+    assert b"No copyright, use freely" in texts_of(minimal_slide(bend, description=None))
+
+
+def test_a_text_in_a_tag_of_numbers_is_handed_to_the_proof() -> None:
+    spelled = [ord(letter) for letter in "Featherstone"]
+    packed = [int.from_bytes(b"Hockenberry4"[at : at + 2], "little") for at in range(0, 12, 2)]
+    assert b"Featherstone" in texts_of(plain((65111, SHORT, spelled))) & texts_of(plain((65111, LONG, spelled)))
+    assert b"Hockenberry4" in texts_of(plain((65111, SHORT, packed)))
+    assert texts_of(plain((65111, SHORT, [80] * 50), (65112, LONG, [4711] * 9))) == set()
+
+
+@pytest.mark.parametrize("text", [b"Featherstone", b"op.7"])
+def test_a_text_in_a_tag_of_an_unknown_type_is_handed_to_the_proof(text: bytes) -> None:
+    data = bytearray(plain((65111, UNDEFINED, text)))
+    entry = next(page.tags[65111].offset for _, page in pages_of(bytes(data)))
+    struct.pack_into("<H", data, entry + 2, 99)
+    plan = plan_of(bytes(data))
+    assert text in {secret.reveal() for secret in plan.texts}
+    assert "tag:65111" in plan.facts.removed
+
+
+@pytest.mark.parametrize(
+    "tag", [(37724, UNDEFINED, b"x" * (1 << 20) + bytes(1 << 24)), (700, UNDEFINED, " ".join(map(str, range(30_000))).encode())]
+)
+def test_more_text_than_can_be_searched_for_holds_the_slide(tag: Tag) -> None:
+    with pytest.raises(Permanent) as held:
+        plan_of(plain(tag))
+    assert held.value.reason == "too-much-text"
+
+
+def test_a_text_in_a_long_value_is_handed_to_the_proof() -> None:
+    assert b"Featherstone" in texts_of(plain((37724, UNDEFINED, bytes(3 << 20) + b"Featherstone" + bytes(3 << 20))))
 
 
 def test_a_short_or_unreadable_value_is_no_secret() -> None:

@@ -176,6 +176,22 @@ def test_folders_must_not_lie_inside_one_another(file: Path, text: str, told: st
     assert f"{file}: {told}" in problems(file, DROP + text)
 
 
+@pytest.mark.parametrize(
+    ("environment", "overrides", "origin"),
+    [
+        ({"SLIDEKEEPER_BUCKET__PATH": "drop/out"}, {}, "environment (SLIDEKEEPER_BUCKET__PATH)"),
+        ({"SLIDEKEEPER_DROP__SCANNER__PATH": "."}, {}, "environment (SLIDEKEEPER_DROP__SCANNER__PATH)"),
+        ({"SLIDEKEEPER_BUCKET__PATH": "elsewhere"}, {"bucket__path": "drop/out"}, "command line"),
+        ({}, {"site__key": "bucket/key"}, "command line"),
+        ({"SLIDEKEEPER_TRAINING__ROOTS": '["drop/runs"]'}, {}, "environment (SLIDEKEEPER_TRAINING__ROOTS__0)"),
+    ],
+)
+def test_an_overlap_is_told_where_it_was_written_last(
+    file: Path, environment: dict[str, str], overrides: dict[str, str], origin: str
+) -> None:
+    assert {told.split(": ")[0] for told in problems(file, DROP, environment, **overrides)} == {origin}
+
+
 @effort(max_examples=60)
 @given(
     st.recursive(st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=6)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import duckdb
 import httpx
 from blake3 import blake3
 
@@ -183,11 +187,21 @@ class Site:
         assert not strays, strays
         return numbers
 
+    def check_no_strays(self) -> None:
+        """Nothing temporary is left anywhere: nothing aside, not even an empty folder, no probe, no half publication."""
+        aside = self.bucket / ".aside"
+        strays = [*aside.iterdir()] if aside.exists() else []
+        for place in (self.bucket, self.state):
+            strays += [path for path in place.rglob("*") if path.name.startswith(".probe-") or path.suffix in (".part", ".tmp")]
+        published = self.state / "published"
+        strays += [path for path in published.iterdir() if path.suffix != ".parquet"] if published.exists() else []
+        assert not strays, strays
+
     def check_nothing_leaked(self, identifiers: Iterable[str]) -> None:
         """No byte of bucket, state, catalog, published files or log holds an identifier, in any usual encoding."""
         patterns = {encoded for identifier in identifiers for encoded in encodings(identifier)}
         for path in self.readable_outputs():
-            content = path.read_bytes()
+            content = path.read_bytes() + decoded(path)
             found = [pattern for pattern in patterns if pattern in content]
             assert not found, f"{path.relative_to(self.folder)} holds {found[:3]}"
 
@@ -197,6 +211,33 @@ class Site:
         for path in self.folder.rglob("*"):
             if path.is_file() and not any(path.is_relative_to(fence) for fence in fenced):
                 yield path
+
+
+def decoded(path: Path) -> bytes:
+    """What a database or a Parquet file says: its bytes are compressed, or torn over pages, and hide it from a search."""
+    if path.suffix == ".parquet":
+        return _said(duckdb.connect().execute("FROM read_parquet(?)", [str(path)]).fetchall())
+    if path.suffix not in (".duckdb", ".sqlite"):
+        return b""
+    with TemporaryDirectory() as folder:
+        for file in path.parent.glob(f"{path.name}*"):  # with its log; a daemon may have the original open
+            shutil.copyfile(file, Path(folder) / file.name)
+        return _dumped(Path(folder) / path.name)
+
+
+def _dumped(database: Path) -> bytes:
+    """Every table of a database, as text."""
+    if database.suffix == ".sqlite":
+        with closing(sqlite3.connect(database)) as connection:
+            tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+            return b"".join(_said(connection.execute(f'SELECT * FROM "{table}"').fetchall()) for table in tables)
+    with duckdb.connect(str(database)) as catalog:
+        names = [name for (name,) in catalog.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
+        return b"".join(_said(catalog.execute(f'FROM "{name}"').fetchall()) for name in names)
+
+
+def _said(rows: Iterable[Sequence[Any]]) -> bytes:
+    return "\n".join(str(value) for row in rows for value in row).encode()
 
 
 def encodings(identifier: str) -> set[bytes]:

@@ -173,3 +173,13 @@ def workers_of(daemon: int) -> list[int]:
         return [int(child) for listing in listings for child in listing.read_text().split()]
 
     return [worker for child in children(daemon) for worker in children(child)]
+
+
+def test_a_daemon_that_starts_without_its_bucket_waits_for_it(site: Site) -> None:
+    site.bucket.rename(site.folder / "unmounted")
+    site.start()
+    write_pack(site.drop, seed=60)
+    site.wait_until(lambda: "bucket" in suspended(site), 20, "the bucket is suspended")
+    (site.folder / "unmounted").rename(site.bucket)
+    site.wait_at_rest(1)
+    assert site.packs() == {"done": 1}

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import duckdb
 import httpx
 import pytest
 
 from shared_data import shared
-from system.site_under_test import Site, encodings
+from system.site_under_test import Site, decoded, encodings
 from writers import write_aperio, write_generic_tiff, write_pack
+
+FAULTY_FIELDS = (
+    ("Comment = ZYLINDRA|AppMag = 40", ("ZYLINDRA",)),
+    (" = value of WIBRANDA", ("WIBRANDA",)),
+)
+"""What a description may hold besides keys with values, and the names that then must not come out."""
 
 
 def test_no_byte_outside_the_fence_holds_an_identifier(tmp_path: Path) -> None:
@@ -18,11 +27,13 @@ def test_no_byte_outside_the_fence_holds_an_identifier(tmp_path: Path) -> None:
     planted = [write_pack(site.drop, seed=seed) for seed in range(2)]
     planted.append(write_aperio(site.drop / "S26-555;A.svs", seed=3, barcode="S26-555;A", byte_order=">"))
     planted.append(write_generic_tiff(site.drop / "S26-556;B.tif", seed=4, barcode="S26-556;B"))
+    planted.append(write_aperio(site.drop / "S26-557;C.svs", seed=5, barcode="S26-557;C", fields=[field for field, _ in FAULTY_FIELDS]))
     named = ["MIRABELLA-ZZYZX", "mirabella zzyzx letter"]
     (site.drop / f"{named[0]}.svs").write_text("not a slide")
     (site.drop / f"{named[1]}.svs").write_bytes(planted[0].path.read_bytes()[:4000])
     (site.drop / "MIRABELLA-ZZYZX-link.svs").symlink_to("/nowhere")
     identifiers = {identifier for pack in planted for identifier in pack.identifiers} | set(named)
+    identifiers |= {name for _, names in FAULTY_FIELDS for name in names}
     site.start()
     try:
         site.wait_at_rest(len(planted) + 3)
@@ -68,3 +79,21 @@ def test_a_real_slide_comes_out_clean_and_readable(tmp_path: Path, name: str) ->
         assert not {"label", "macro"} & set(after.associated_images)
         region = ((0, 0), after.level_count - 1, (512, 512))
         assert after.read_region(*region).tobytes() == before.read_region(*region).tobytes()
+
+
+@pytest.mark.parametrize("kind", ["parquet", "duckdb", "sqlite"])
+def test_the_search_sees_through_compression_and_pages(tmp_path: Path, kind: str) -> None:
+    """Without that, the tests above would prove nothing: the names in question are in no file as they are."""
+    name = "MIRABELLA-ZZYZX"
+    values = [f"{number} of {name} " * 400 for number in range(300)]
+    file = tmp_path / f"hiding.{kind}"
+    if kind == "sqlite":
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.execute("CREATE TABLE notes (text TEXT)")
+            connection.executemany("INSERT INTO notes VALUES (?)", [(value,) for value in values])
+    else:
+        with duckdb.connect(str(file) if kind == "duckdb" else ":memory:") as catalog:
+            catalog.execute("CREATE TABLE notes AS SELECT unnest(?::VARCHAR[]) AS text", [values])
+            if kind == "parquet":
+                catalog.execute(f"COPY notes TO '{file}' (FORMAT parquet, COMPRESSION zstd)")
+    assert decoded(file).count(name.encode()) == 300 * 400

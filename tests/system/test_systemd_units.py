@@ -90,6 +90,27 @@ def test_exactly_the_folders_of_the_settings_are_open_for_writing(host: Path) ->
 
 
 @needs_root
+def test_what_is_installed_can_be_read_by_the_service_whatever_roots_umask(tmp_path: Path) -> None:
+    run("sh", "-c", f"umask 077; {PROJECT}/scripts/install --root {tmp_path} --python {sys.executable}")
+    installed = [path for folder in ("opt", "etc/systemd") for path in (tmp_path / folder).rglob("*")]
+    assert len(installed) > 100
+    assert not [path for path in installed if not path.stat().st_mode & stat.S_IROTH]
+    assert stat.S_IMODE((tmp_path / "etc/slidekeeper/keys/linking.key").stat().st_mode) == 0o600
+
+
+@needs_root
+def test_no_new_key_is_drawn_beside_a_linking_table_that_it_could_not_open(host: Path) -> None:
+    (host / "var/lib/slidekeeper/identified").mkdir(exist_ok=True)
+    (host / "var/lib/slidekeeper/identified/linking.sqlite").touch()
+    key = host / "etc/slidekeeper/keys/linking.key"
+    key.unlink()
+    refused = run(PROJECT / "scripts" / "install", "--root", host, "--python", sys.executable, check=False)
+    assert refused.returncode == 1
+    assert "restore linking.key from its backup" in refused.stderr
+    assert not key.exists()
+
+
+@needs_root
 def test_installing_again_replaces_code_but_neither_key_nor_settings(host: Path) -> None:
     settings, key = host / "etc/slidekeeper/slidekeeper.toml", host / "etc/slidekeeper/keys/linking.key"
     settings.write_text(f"{settings.read_text()}\n[log]\nlevel = 'debug'\n")

@@ -33,6 +33,7 @@ def write_aperio(
     described: bool = True,
     icc: bool = True,
     target_bytes: int | None = None,
+    fields: Sequence[str] = (),
 ) -> Planted:
     """Write one slide.
 
@@ -47,12 +48,13 @@ def write_aperio(
         label: whether there is a label image; ``macro`` likewise.
         described: False leaves label and macro without a description, as GT450 scanners do.
         icc: whether levels carry a colour profile.
-        target_bytes: at least so large, by padding tiles behind their coded data.
+        target_bytes: at least so large, by padding tiles between their coded pixels and the marker of their end.
+        fields: further fields of the description, as they are: ``key = value``, or whatever a faulty scanner writes.
     """
     patient = Patient.drawn(seed)
     with path.open("wb") as stream:
         writer = TiffWriter(stream, byte_order, big)
-        sizes = _write_images(writer, patient, barcode, seed, levels, size, icc, target_bytes)
+        sizes = _write_images(writer, _description(patient, barcode, size, fields), patient, seed, levels, size, icc, target_bytes)
         writer.blob(f"left behind by an editor: {patient.name}".encode())
         if label:
             _write_aside(writer, "label", 1, drawn([barcode, patient.name, patient.born], (320, 320)), described, compressed=False)
@@ -63,11 +65,17 @@ def write_aperio(
 
 
 def _write_images(
-    writer: TiffWriter, patient: Patient, barcode: str, seed: int, levels: int, size: tuple[int, int], icc: bool, target_bytes: int | None
+    writer: TiffWriter,
+    description: str,
+    patient: Patient,
+    seed: int,
+    levels: int,
+    size: tuple[int, int],
+    icc: bool,
+    target_bytes: int | None,
 ) -> tuple[tuple[int, int], ...]:
     width, height = size
     sizes = [(max(TILE, width >> 2 * level), max(TILE, height >> 2 * level)) for level in range(levels)]
-    description = _description(patient, barcode, size)
     for level, (wide, high) in enumerate(sizes):
         tiles = -(-wide // TILE) * -(-high // TILE)
         padding = max(0, (target_bytes or 0) // tiles - 8000) if level == 0 else 0
@@ -111,7 +119,7 @@ def _write_tiles(writer: TiffWriter, tiles: int, seed: int, padding: int) -> tup
         tile = tissue_tile((seed + number) % SHADES, TILE)
         if number == tiles - 1:
             tile = _own_tile(seed)
-        data = tile + filler
+        data = tile[:-2] + filler + tile[-2:]
         offsets.append(writer.blob(data))
         lengths.append(len(data))
     return offsets, lengths
@@ -167,7 +175,7 @@ def _common(width: int, height: int, compression: int, photometric: int, subfile
     return [*tags, (530, SHORT, [2, 2])] if photometric == YCBCR else tags
 
 
-def _description(patient: Patient, barcode: str, size: tuple[int, int]) -> str:
+def _description(patient: Patient, barcode: str, size: tuple[int, int], more: Sequence[str]) -> str:
     width, height = size
     pairs = {
         "AppMag": "40",
@@ -187,6 +195,6 @@ def _description(patient: Patient, barcode: str, size: tuple[int, int]) -> str:
         "OriginalHeight": str(height),
         "Filtered": "5",
     }
-    fields = "".join(f"|{key} = {value}" for key, value in pairs.items())
+    fields = "".join(f"|{key} = {value}" for key, value in pairs.items()) + "".join(f"|{field}" for field in more)
     header = f"Aperio Image Library v12.0.15 \r\n{width}x{height} [0,0 {width}x{height}] ({TILE}x{TILE}) JPEG/YCC Q=80"
     return f"{header};Aperio Image Library v10.0.51 scanned for {patient.name}{fields}"

@@ -12,8 +12,8 @@ from typing import BinaryIO, TypeAlias
 import numpy as np
 from PIL import Image, ImageDraw
 
-SHORT, LONG, ASCII, RATIONAL, UNDEFINED, LONG8 = 3, 4, 2, 5, 7, 16
-SIZES = {SHORT: 2, LONG: 4, ASCII: 1, RATIONAL: 8, UNDEFINED: 1, LONG8: 8}
+BYTE, SHORT, LONG, ASCII, RATIONAL, UNDEFINED, LONG8 = 1, 3, 4, 2, 5, 7, 16
+SIZES = {BYTE: 1, SHORT: 2, LONG: 4, ASCII: 1, RATIONAL: 8, UNDEFINED: 1, LONG8: 8}
 
 Value: TypeAlias = "bytes | Sequence[int]"
 Tag: TypeAlias = "tuple[int, int, Value]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import socket
@@ -17,6 +18,8 @@ from slidekeeper.adapters.drop.mounts import is_local
 from slidekeeper.adapters.drop.posix import PosixDrop
 from slidekeeper.adapters.linking.keys import load_key
 from slidekeeper.api.server import SOCKET_PATH_LIMIT
+from slidekeeper.bootstrap.stopping import CLOSING_SECONDS
+from slidekeeper.bootstrap.unit import UNIT, stop_timeout
 from slidekeeper.errors import Refused, Unavailable
 from slidekeeper.settings.loader import Settings
 
@@ -40,7 +43,7 @@ class Finding:
 
 def check_site(settings: Settings) -> list[Finding]:
     """Examine everything; the order is that of the questions a person would ask."""
-    checks = (_user, _folders, _privacy, _key, _disks, _drops, _watches, _door, _broker, _clock)
+    checks = (_user, _folders, _privacy, _key, _disks, _drops, _watches, _door, _broker, _clock, _stop)
     return [finding for check in checks for finding in check(settings)]
 
 
@@ -156,3 +159,12 @@ def _clock(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "warning", "clock", f"the clock is {newest - time.time():.0f} seconds behind this site's files", "timedatectl set-ntp true"
         )
+
+
+def _stop(settings: Settings) -> Iterator[Finding]:
+    """A stop that systemd does not wait for loses nothing, but is no orderly one."""
+    needed, granted = settings.engine.stop_seconds + CLOSING_SECONDS, stop_timeout()
+    if granted is not None and granted < needed:
+        text = f"a stop may take {needed:.0f} seconds, systemd kills after {granted:.0f}"
+        remedy = f"systemctl edit {UNIT}: [Service] TimeoutStopSec={math.ceil(needed)}; or lower [engine] stop_seconds"
+        yield Finding("warning", "stop", text, remedy)

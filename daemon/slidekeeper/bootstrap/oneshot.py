@@ -76,7 +76,7 @@ def explain_once(source: Path) -> Sequence[Mapping[str, Any]]:
 
 async def _explain(drop: PosixDrop, files: PackFiles) -> Sequence[Any]:
     request = WholenessRequest(drop, _sound(files).members[0], SupportedFormats())
-    async with _workers() as executor:
+    async with _workers(1) as executor:
         return await executor.run(explain_slide, request, LIMITS.timeout_seconds)
 
 
@@ -116,14 +116,15 @@ class _OneShot:
 
 async def _anonymize_all(drop: PosixDrop, packs: Sequence[PackFiles], bucket: PosixBucket) -> list[dict[str, Any]]:
     tools = Tools(bucket, SupportedFormats(), HyperscanFactory(), IndependentReader(), LIMITS.thumbnail_pixels)
-    async with _workers() as executor:
+    async with _workers(len(packs)) as executor:
         shot = _OneShot(drop, tools, bucket, executor)
         return await asyncio.gather(*(shot.report(place, files) for place, files in enumerate(packs, 1)))
 
 
 @asynccontextmanager
-async def _workers() -> AsyncIterator[ProcessExecutor]:
-    executor = ProcessExecutor(EngineSettings().workers, LIMITS.memory_megabytes, PRELOAD)
+async def _workers(jobs: int) -> AsyncIterator[ProcessExecutor]:
+    """No more workers than jobs: one that still starts when all is done would complain of its pool being gone."""
+    executor = ProcessExecutor(min(jobs, EngineSettings().workers), LIMITS.memory_megabytes, PRELOAD)
     try:
         yield executor
     finally:

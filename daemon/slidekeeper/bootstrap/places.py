@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from pathlib import Path
 
 from slidekeeper.errors import Refused, Unavailable
 from slidekeeper.settings.loader import Settings
+
+PROBE = re.compile(r"\.probe-\d+")
+PART = re.compile(r"\..+\.part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,26 @@ def prepare_identified(layout: Layout) -> None:
         raise Refused("linking-missing", f"there is a journal, but no {layout.linking}", remedy)
     with suppress(FileExistsError):
         layout.identified.mkdir(mode=0o700)
+
+
+def sweep_leftovers(layout: Layout) -> int:
+    """Remove probes and half-written publications of a daemon that was killed, and nothing else; returns how many there were.
+
+    What cannot be swept now is left for the next start.
+    """
+    settings = layout.settings
+    places = ((settings.bucket.path, PROBE), (settings.site.state, PROBE), (layout.published, PART))
+    return sum(_sweep(folder, pattern) for folder, pattern in places)
+
+
+def _sweep(folder: Path, pattern: re.Pattern[str]) -> int:
+    swept = 0
+    with suppress(OSError):
+        for file in folder.iterdir():
+            if pattern.fullmatch(file.name) and file.is_file() and not file.is_symlink():
+                file.unlink()
+                swept += 1
+    return swept
 
 
 def probe_folder(folder: Path) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from slidekeeper.engine.disks import Disks
 from slidekeeper.engine.engine import Engine
 from slidekeeper.engine.heartbeat import LagMeter
 from slidekeeper.errors import Refused, UndefinedTransition
@@ -66,7 +66,7 @@ class ReadingDesk:
         self._journal = journal
         self._catalog = catalog
         self._site = site
-        self._disks = disks
+        self._disks = Disks(disks)
 
     async def status(self) -> Answer:
         """Counts per state, disk and the newest troubles."""
@@ -76,7 +76,7 @@ class ReadingDesk:
             "running": False,
             "site": self._site,
             "packs": {state.value: counts[state] for state in PackState if counts.get(state)},
-            "disks": await asyncio.to_thread(self._disk_usage),
+            "disks": await self._disks.usage(),
             "troubles": [self._event_answer(recorded) for recorded in troubles],
         }
 
@@ -129,14 +129,6 @@ class ReadingDesk:
 
     def _event_answer(self, recorded: Recorded) -> Answer:
         return cloud_event_mapping(recorded.id, recorded.time, recorded.event, self._site) | {"sequence": str(recorded.seq)}
-
-    def _disk_usage(self) -> Mapping[str, Mapping[str, int]]:
-        usage = {}
-        for name, path in self._disks.items():
-            if path.is_dir():
-                total, _, free = shutil.disk_usage(path)
-                usage[name] = {"total": total, "free": free}
-        return usage
 
 
 def _counts(fact: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -9,20 +9,23 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from slidekeeper.engine.lane import Lane
+from slidekeeper.errors import SlidekeeperError, Unavailable
 from slidekeeper.ports.clock import Clock
 from slidekeeper.ports.journal import Journal
 
 log = structlog.get_logger(__name__)
 
-LAG_PROBE_SECONDS = 0.05
-LAG_WINDOW = 1200
+LAG_PROBE_SECONDS = 0.005
+"""Interval of probes: what begins to block within one is seen shorter by at most so much."""
+LAG_WINDOW = 12_000
 """Probes remembered: one minute."""
 
 
 class LagMeter:
     """Measures how late the event loop wakes: what blocks it shows here.
 
-    Time for which the machine gave the loop's thread no processor is counted apart: no change of ours would win it back.
+    Time for which the machine gave the loop's thread no processor is counted apart: no change of ours would win it back. Of that only
+    what must have come after the probe was due is taken off its lag.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -44,7 +47,8 @@ class LagMeter:
             before, starved_before = self._clock.monotonic(), self._clock.starved()
             await asyncio.sleep(LAG_PROBE_SECONDS)
             starved = self._clock.starved() - starved_before
-            lag = max(0.0, self._clock.monotonic() - before - LAG_PROBE_SECONDS - starved)
+            late = self._clock.monotonic() - before - LAG_PROBE_SECONDS
+            lag = max(0.0, late - max(0.0, starved - LAG_PROBE_SECONDS))
             self._lags.append(lag)
             self.worst = max(self.worst, lag)
             self.worst_starved = max(self.worst_starved, starved)
@@ -61,7 +65,10 @@ class Pulse:
         self._stuck_seconds = stuck_seconds
 
     async def is_alive(self, within_seconds: float) -> bool:
-        """Whether the journal answers in time and every lane moves. A full disk is trouble, but not death: commits wait."""
+        """Whether the journal answers in time and every lane moves.
+
+        A full or failing disk is trouble, but not death: commits wait for it, and no restart would mend it.
+        """
         stuck = [lane.name for lane in self._lanes if lane.oldest_seconds() > self._stuck_seconds]
         if stuck and not self._journal.trouble:
             log.error("lanes are stuck", lanes=stuck)
@@ -71,6 +78,11 @@ class Pulse:
                 await self._journal.head()
         except TimeoutError:
             log.error("journal does not answer")
+            return False
+        except Unavailable as trouble:
+            log.warning("journal cannot be read", reason=trouble.reason, detail=trouble.detail)
+        except SlidekeeperError as fault:
+            log.error("journal answers with a fault", reason=fault.reason, detail=fault.detail)
             return False
         return True
 

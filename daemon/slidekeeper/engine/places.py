@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import structlog
 
+from slidekeeper.engine.patience import PatientQuestion
 from slidekeeper.errors import SlidekeeperError
 from slidekeeper.messages.events import PlaceResumed, PlaceSuspended
 from slidekeeper.workflow.retry import Suspend
@@ -23,8 +24,8 @@ class Places:
         report: Callable[[PlaceSuspended | PlaceResumed], Awaitable[object]],
         interval: float,
     ) -> None:
-        """``probes`` return when their place is usable and raise a SlidekeeperError when not; they run in threads."""
-        self._probes = probes
+        """``probes`` return when their place is usable and raise a SlidekeeperError when not; they run in threads, and may hang."""
+        self._probes = {place: PatientQuestion(probe) for place, probe in probes.items()}
         self._report = report
         self._interval = interval
         self._suspended: dict[str, tuple[Suspend, asyncio.Event]] = {}
@@ -61,19 +62,16 @@ class Places:
             self._changed.clear()
             while self._suspended:
                 await asyncio.sleep(self._interval)
-                for place in list(self._suspended):
-                    if await self._is_usable(place):
-                        await self._resume(place)
+                await asyncio.gather(*(self._probe(place) for place in list(self._suspended)))
 
-    async def _is_usable(self, place: str) -> bool:
-        probe = self._probes.get(place)
-        if probe is None:
-            return True
+    async def _probe(self, place: str) -> None:
+        """Resume a place that answers that it is usable; one that does not answer is asked no second time until it does."""
         try:
-            await asyncio.to_thread(probe)
-        except SlidekeeperError:
-            return False
-        return True
+            if place in self._probes:
+                await self._probes[place].ask(self._interval)
+        except (SlidekeeperError, TimeoutError):
+            return
+        await self._resume(place)
 
     async def _resume(self, place: str) -> None:
         _, resumed = self._suspended.pop(place)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from slidekeeper.errors import Temporary
+from slidekeeper.errors import Temporary, Unavailable
 from slidekeeper.messages.wire import cloud_event, event_topic
 from slidekeeper.ports.broker import Broker, Publish
 from slidekeeper.ports.journal import Outbox, Recorded
@@ -33,7 +33,7 @@ class Relay:
         self.connected = False
 
     async def run(self) -> None:
-        """Publish for ever; a lost broker is tried again after a pause."""
+        """Publish for ever; a lost broker, or an outbox that cannot be read, is tried again after a pause."""
         while True:
             try:
                 async with self._broker.session() as publish:
@@ -43,6 +43,10 @@ class Relay:
             except Temporary as lost:
                 if self.connected:
                     log.warning("broker lost", reason=lost.reason, detail=lost.detail)
+                self.connected = False
+                await asyncio.sleep(self._reconnect_seconds)
+            except Unavailable as trouble:
+                log.warning("outbox cannot be read", reason=trouble.reason, detail=trouble.detail)
                 self.connected = False
                 await asyncio.sleep(self._reconnect_seconds)
 

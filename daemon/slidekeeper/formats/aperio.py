@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 from slidekeeper.errors import Permanent
 from slidekeeper.formats.aperio_description import Description
+from slidekeeper.formats.tiff.allowed import ICC_PROFILE
 from slidekeeper.formats.tiff.image import Image
 from slidekeeper.formats.tiff.pyramid import levels_of, missing_part, read_images, without
 from slidekeeper.formats.tiff.reading import Tiff, is_tiff, read_tiff
-from slidekeeper.formats.tiff.rewriting import ICC_PROFILE, IMAGE_DESCRIPTION, Rewriter, Selection
+from slidekeeper.formats.tiff.rewriting import IMAGE_DESCRIPTION, Rewriter, Selection
 from slidekeeper.model.slide import ImageFacts
 from slidekeeper.model.splice import Anonymization
 from slidekeeper.ports.formats import Source

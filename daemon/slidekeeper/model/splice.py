@@ -7,9 +7,9 @@ pieces follow each other without gap, so that every output byte has exactly one 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from slidekeeper.model.concealed import Concealed
 from slidekeeper.model.slide import ImageFacts
@@ -67,6 +67,10 @@ class SplicePlan:
         """Bytes of the output file."""
         return sum(piece.length for piece in self.pieces)
 
+    def literals(self) -> bytes:
+        """All bytes written anew, one piece behind the other, to see what legitimately remains."""
+        return b"\n".join(piece.data for piece in self.pieces if isinstance(piece, Literal))
+
     def placed(self) -> Iterator[tuple[int, Piece]]:
         """Yield every piece with its offset in the output."""
         offset = 0
@@ -81,6 +85,18 @@ class Secret(Concealed[bytes]):
     __slots__ = ()
 
 
+class Inspection(Protocol):
+    """Looks at the finished bytes as they are written, knowing what must lie where."""
+
+    def feed(self, span: memoryview, content: Content) -> None:
+        """Look at the next span."""
+        ...
+
+    def fault(self) -> str:
+        """What is wrong with the bytes seen, or an empty string; no value of the file."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Anonymization:
     """What a format module hands over: how to write the slide, what is known of it, and what must be gone."""
@@ -91,3 +107,5 @@ class Anonymization:
     """Removed values, UTF-8; the proof searches them in every encoding."""
     windows: tuple[Secret, ...]
     """24-byte samples of destroyed images' coded bytes; the proof searches them as they are."""
+    inspection: Callable[[], Inspection] | None = None
+    """Begins to look at every coded tile, where the format can tell what may lie there."""

@@ -21,7 +21,10 @@ class Kin:
 
 
 class Catalog(Protocol):
-    """DuckDB behind one writer thread; queries run beside it."""
+    """DuckDB behind one writer thread; queries run beside it.
+
+    Every method may raise ``Temporary("catalog-damaged", …)``: the catalog was begun anew, and stands at position 0.
+    """
 
     async def position(self) -> int:
         """The ``seq`` of the newest journal event that is in the catalog."""

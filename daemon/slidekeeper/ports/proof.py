@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from slidekeeper.model.concealed import Concealed
 from slidekeeper.model.slide import ImageFacts
@@ -40,6 +40,10 @@ class Reader(Protocol):
         Raises:
             Permanent: ``proof-failed`` with the first difference.
         """
+        ...
+
+    def embedded_texts(self, stream: BinaryIO) -> Sequence[bytes]:
+        """Values that a picture carries beside its pixels (Exif, comments, text chunks), as they are; none for what is no picture."""
         ...
 
     def thumbnail(self, path: Path, longest_side: int) -> bytes:

@@ -125,7 +125,7 @@ def load_settings(file: Path | None, *, environ: Mapping[str, str] | None = None
     settings = settings.model_copy(update=_anchored_fields(settings, folder))
     problems = conflicts(settings.trees, settings.guarded)
     if problems:
-        raise _wrong(f"{file or 'settings'}: {problem}" for problem in problems)
+        raise _wrong(f"{_origin(sources, *(key.split('.') for key in problem.keys))}: {problem.text}" for problem in problems)
     settings._file = file.absolute() if file else None
     return settings
 
@@ -173,21 +173,23 @@ def _problem(location: Location, kind: str, message: str, sources: Mapping[str, 
     match kind:
         case "extra_forbidden":
             allowed = ", ".join(_keys_allowed(keys[:-1]))
-            return f"{_origin(keys, sources)}: {dotted}: unknown key; known here: {allowed}"
+            return f"{_origin(sources, keys)}: {dotted}: unknown key; known here: {allowed}"
         case "string_pattern_mismatch" if keys != location:
-            return f"{_origin(keys, sources)}: {dotted}: a name has only a-z, 0-9 and -, and begins with a letter or digit"
+            return f"{_origin(sources, keys)}: {dotted}: a name has only a-z, 0-9 and -, and begins with a letter or digit"
         case "missing":
-            return f"{_origin(keys[:-1], sources)}: {dotted}: is missing"
+            return f"{_origin(sources, keys[:-1])}: {dotted}: is missing"
         case _:
-            return f"{_origin(keys, sources)}: {dotted}: {message.removeprefix('Value error, ')}"
+            return f"{_origin(sources, keys)}: {dotted}: {message.removeprefix('Value error, ')}"
 
 
-def _origin(keys: Sequence[str | int], sources: Mapping[str, Source]) -> str:
-    """The strongest source that has the key; variables by their names, since there the file alone does not lead to the line."""
+def _origin(sources: Mapping[str, Source], *places: Sequence[str | int]) -> str:
+    """The strongest source that has the key, or one of several; variables by their names, since there the file alone does not lead to
+    the line."""
     for name, source in sources.items():
-        if _has(source(), keys):
-            variable = PREFIX + DELIMITER.join(str(key).upper() for key in keys)
-            return f"{name} ({variable})" if isinstance(source, DotEnvSettingsSource) else name
+        for keys in places:
+            if _has(source(), keys):
+                variable = PREFIX + DELIMITER.join(str(key).upper() for key in keys)
+                return f"{name} ({variable})" if isinstance(source, DotEnvSettingsSource) else name
     return list(sources)[-1]
 
 

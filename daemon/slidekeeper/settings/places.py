@@ -6,10 +6,18 @@ import os
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
+from typing import NamedTuple
 
 
-def conflicts(trees: Mapping[str, Path], guarded: Mapping[str, Path]) -> list[str]:
-    """What is wrong with where things lie, one sentence each.
+class Conflict(NamedTuple):
+    """Two keys that cannot both be as they are, and why."""
+
+    keys: tuple[str, str]
+    text: str
+
+
+def conflicts(trees: Mapping[str, Path], guarded: Mapping[str, Path]) -> list[Conflict]:
+    """What is wrong with where things lie.
 
     Args:
         trees: folders by dotted key, of which none may hold another.
@@ -22,21 +30,21 @@ def conflicts(trees: Mapping[str, Path], guarded: Mapping[str, Path]) -> list[st
     return [*_overlaps(real_trees), *_exposed(real_files, real_trees)]
 
 
-def _overlaps(trees: Mapping[str, Path]) -> Iterator[str]:
+def _overlaps(trees: Mapping[str, Path]) -> Iterator[Conflict]:
     for (one, one_path), (other, other_path) in combinations(trees.items(), 2):
         if one_path == other_path:
-            yield f"{one} and {other} are the same folder; each needs its own"
+            yield Conflict((one, other), f"{one} and {other} are the same folder; each needs its own")
         elif one_path.is_relative_to(other_path):
-            yield f"{one} lies inside {other}; it must lie outside"
+            yield Conflict((one, other), f"{one} lies inside {other}; it must lie outside")
         elif other_path.is_relative_to(one_path):
-            yield f"{other} lies inside {one}; it must lie outside"
+            yield Conflict((one, other), f"{other} lies inside {one}; it must lie outside")
 
 
-def _exposed(files: Mapping[str, Path], trees: Mapping[str, Path]) -> Iterator[str]:
+def _exposed(files: Mapping[str, Path], trees: Mapping[str, Path]) -> Iterator[Conflict]:
     for key, path in files.items():
         for tree, root in trees.items():
             if tree != "site.state" and path.is_relative_to(root):
-                yield f"{key} lies inside {tree}; it must lie outside"
+                yield Conflict((key, tree), f"{key} lies inside {tree}; it must lie outside")
 
 
 def _real(path: Path) -> Path:

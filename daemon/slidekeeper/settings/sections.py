@@ -75,7 +75,8 @@ class DropSettings(Section):
         21600.0, description="A pack that keeps changing for this long is reported as stuck; it is never dropped."
     )
     after_ingest: Literal["keep", "delete"] = Field(
-        "keep", description="What happens to originals once the anonymized copy is stored and verified."
+        "keep",
+        description="What happens to originals once the anonymized copy is stored and verified; sidecars, which are not copied, stay.",
     )
     on_rescan: Literal["revision", "quarantine"] = Field(
         "revision", description="Same barcode, other content: a new revision of the slide, or quarantine."

@@ -26,7 +26,7 @@ def tags_of(profile: bytes) -> dict[bytes, bytes]:
 def profile_with(**tags: bytes) -> bytes:
     """A profile of these elements, its header full of dates and names."""
     header = bytearray(b"\x11" * 128)
-    header[36:40] = b"acsp"
+    header[8:10], header[12:24], header[36:40] = b"\4\x40", b"mntrRGB XYZ ", b"acsp"
     table, body = struct.pack(">I", len(tags)), b""
     start = 132 + 12 * len(tags)
     for name, element in tags.items():
@@ -59,8 +59,8 @@ def test_the_transform_and_the_length_stay() -> None:
     scrubbed, _ = scrubbed_icc(SRGB)
     before, after = tags_of(SRGB), tags_of(scrubbed)
     assert len(scrubbed) == len(SRGB)
-    assert list(after) == list(before)
     kept = {signature for signature in before if signature in TRANSFORM_TAGS}
+    assert set(after) == kept | {b"desc", b"cprt"}
     assert {b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC", b"wtpt"} <= kept
     assert {signature: after[signature] for signature in kept} == {signature: before[signature] for signature in kept}
 
@@ -75,12 +75,65 @@ def test_colours_come_out_the_same() -> None:
     assert outputs[0] == outputs[1]
 
 
-def test_date_device_creator_and_id_become_zero() -> None:
-    scrubbed, _ = scrubbed_icc(profile_with(wtpt=b"XYZ " + bytes(16)))
-    assert scrubbed[24:36] == bytes(12)
-    assert scrubbed[48:64] == bytes(16)
-    assert scrubbed[80:128] == bytes(48)
-    assert scrubbed[:24] == b"\x11" * 24
+def test_the_header_says_only_how_colours_are_meant() -> None:
+    profile = profile_with(wtpt=b"XYZ " + bytes(16))
+    scrubbed, _ = scrubbed_icc(profile)
+    expected = len(profile).to_bytes(4, "big") + bytes(4) + b"\4\x40\0\0mntrRGB XYZ " + bytes(12) + b"acsp" + bytes(24)
+    assert scrubbed[:128] == expected + bytes(4) + bytes.fromhex("0000f6d6000100000000d32d") + bytes(48)
+
+
+@pytest.mark.parametrize("at", [8, 12, 16, 20])
+def test_a_version_class_or_colour_space_that_does_not_exist_is_refused(at: int) -> None:
+    profile = SRGB[:at] + b"Jane" + SRGB[at + 4 :]
+    with pytest.raises(Permanent, match="malformed-icc"):
+        scrubbed_icc(profile)
+
+
+@pytest.mark.parametrize("signature", sorted(TRANSFORM_TAGS))
+@pytest.mark.parametrize("kind", ["text", "data", "desc", "mluc", "ui08", "Jane"])
+def test_a_text_below_the_name_of_a_transform_goes(signature: bytes, kind: str) -> None:
+    element = kind.encode() + bytes(4) + b"Jane Mirabella, born 1961\0"
+    scrubbed, texts = scrubbed_icc(profile_with(**{signature.decode(): element}))
+    assert tags_of(scrubbed) == {}
+    assert b"Mirabella" not in scrubbed
+    assert kind == "mluc" or b"Mirabella" in b"".join(texts)
+
+
+def test_unknown_names_of_tags_go_with_their_values() -> None:
+    scrubbed, texts = scrubbed_icc(profile_with(Jane=b"data" + bytes(4) + b"op.hildegard7", wtpt=b"XYZ " + bytes(16)))
+    assert set(tags_of(scrubbed)) == {b"wtpt"}
+    assert b"Jane" not in scrubbed
+    assert texts == (b"op.hildegard7",)
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        b"curv" + bytes(4) + struct.pack(">IH", 1, 0x0233),
+        b"para" + bytes(4) + struct.pack(">HHi", 0, 0, 0x23333),
+        b"XYZ " + bytes(4) + struct.pack(">3i", 0xF351, 0x10000, 0x116CC),
+        b"sf32" + bytes(4) + struct.pack(">9i", *range(9)),
+        b"mft1" + bytes(4) + bytes([3, 3, 2]) + bytes(48 - 11 + 256 * 6 + 24),
+        b"mft2" + bytes(4) + bytes([3, 3, 2]) + bytes(37) + struct.pack(">HH", 2, 2) + bytes(2 * (6 + 6 + 24)),
+        b"cicp" + bytes(4) + b"\1\1\1\1",
+    ],
+    ids=lambda element: element[:4].decode(),
+)
+def test_of_a_transforms_element_nothing_behind_its_numbers_is_kept(element: bytes) -> None:
+    scrubbed, _ = scrubbed_icc(profile_with(A2B0=element + b"Jane Mirabella"))
+    assert tags_of(scrubbed)[b"A2B0"] == element + bytes(14)
+    with pytest.raises(Permanent, match="malformed-icc"):
+        scrubbed_icc(profile_with(A2B0=element[:-1]))
+
+
+@pytest.mark.parametrize("element", [b"XYZ " + bytes(4) + b"Jane Mirabel", b"sf32" + bytes(4) + b"Jane" * 9, b"para" + bytes(8) + b"Jane"])
+def test_numbers_that_are_letters_go(element: bytes) -> None:
+    assert tags_of(scrubbed_icc(profile_with(wtpt=element))[0]) == {}
+
+
+def test_the_type_of_an_emptied_text_is_a_known_one() -> None:
+    scrubbed, _ = scrubbed_icc(profile_with(cprt=b"Jane" + bytes(4) + b"Copyright Hockenberry"))
+    assert tags_of(scrubbed)[b"cprt"] == b"text" + bytes(25)
 
 
 def test_a_description_becomes_empty_but_stays_well_formed() -> None:
@@ -103,11 +156,6 @@ def test_a_plain_text_goes_and_is_handed_to_the_proof() -> None:
     scrubbed, texts = scrubbed_icc(profile_with(cprt=b"text" + bytes(4) + b"Copyright Hockenberry\0"))
     assert b"Hockenberry" not in scrubbed
     assert texts == (b"Copyright Hockenberry",)
-
-
-def test_unknown_tags_become_zero() -> None:
-    scrubbed, _ = scrubbed_icc(profile_with(priv=b"data" + bytes(4) + b"op.hildegard7"))
-    assert tags_of(scrubbed)[b"priv"] == b"data" + bytes(17)
 
 
 def test_bytes_that_no_tag_reaches_become_zero() -> None:
@@ -133,11 +181,14 @@ def test_every_record_of_a_localized_text_is_handed_to_the_proof() -> None:
 
 
 def test_a_text_does_not_survive_below_a_transform_tag_that_shares_its_bytes() -> None:
-    profile = bytearray(profile_with(cprt=b"text" + bytes(4) + b"Copyright Hockenberry\0", rTRC=b"curv" + bytes(8)))
-    offset, size = struct.unpack_from(">II", profile, 136)
-    struct.pack_into(">II", profile, 148, offset, size)
-    with pytest.raises(Permanent, match="malformed-icc"):
-        scrubbed_icc(bytes(profile))
+    for kind in ("text", "curv"):
+        profile = bytearray(profile_with(cprt=kind.encode() + bytes(4) + b"\0\0\0\7Copyright Hockenberry\0", rTRC=b"curv" + bytes(8)))
+        offset, size = struct.unpack_from(">II", profile, 136)
+        struct.pack_into(">II", profile, 148, offset, size)
+        try:
+            assert b"Hockenberry" not in scrubbed_icc(bytes(profile))[0]
+        except Permanent as refused:
+            assert (kind, refused.reason) == ("curv", "malformed-icc")
 
 
 @pytest.mark.parametrize("shift", [-4, 4])
@@ -165,8 +216,10 @@ def test_blanked_tags_may_share_a_text() -> None:
 
 @pytest.mark.parametrize("element", [b"mluc" + bytes(4), b"mluc" + bytes(4) + b"\xff" * 8, b"mluc" + bytes(4) + b"\xff" * 40])
 def test_a_localized_text_whose_records_cannot_be_read_goes_without_a_crash(element: bytes) -> None:
-    scrubbed, _ = scrubbed_icc(profile_with(dmdd=element))
-    assert len(tags_of(scrubbed)[b"dmdd"]) == len(element)
+    profile = profile_with(dmdd=element)
+    scrubbed, _ = scrubbed_icc(profile)
+    assert len(scrubbed) == len(profile)
+    assert set(tags_of(scrubbed).values()) <= {b"mluc" + struct.pack(">4xII", 0, 12) + bytes(max(0, len(element) - 16))}
 
 
 def test_a_text_in_latin_1_is_handed_to_the_proof_as_it_reads() -> None:

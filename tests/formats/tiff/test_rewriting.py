@@ -10,12 +10,16 @@ from PIL import ImageCms
 
 from formats.checklist import anonymized, found_in, pages_of, plan_of, tag_bytes, unreferenced_bytes
 from slidekeeper.errors import Permanent
-from slidekeeper.formats.tiff.rewriting import ALLOWED, is_secret, is_text
+from slidekeeper.formats.tiff.allowed import ALLOWED
+from slidekeeper.model.texts import is_secret, is_text
 from writers.minimal import TILE, aside, minimal_slide, noise, with_tags
-from writers.tiff import ASCII, LONG, RATIONAL, SHORT, UNDEFINED, Tag, TiffWriter, tissue_tile
+from writers.tiff import ASCII, BYTE, LONG, RATIONAL, SHORT, UNDEFINED, Tag, TiffWriter, tissue_tile
 
 DIALECTS = [("<", False), (">", False), ("<", True), (">", True)]
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+PALETTE: list[Tag] = [(258, SHORT, [8]), (262, SHORT, [3]), (277, SHORT, [1])]
 
 
 def refusal(data: bytes) -> str:
@@ -30,7 +34,7 @@ def refusal(data: bytes) -> str:
 @pytest.mark.parametrize(
     "tag",
     [
-        *[(266, SHORT, [1]), (274, SHORT, [1]), (283, RATIONAL, [1, 2]), (296, SHORT, [3]), (317, SHORT, [1]), (320, SHORT, [7] * 768)],
+        *[(266, SHORT, [1]), (274, SHORT, [1]), (283, RATIONAL, [1, 2]), (296, SHORT, [3]), (317, SHORT, [1])],
         *[
             (338, SHORT, [0]),
             (339, SHORT, [1, 1, 1]),
@@ -47,6 +51,62 @@ def test_tags_that_pixels_need_are_kept_as_they_are(tag: Tag, tmp_path: Path) ->
     after = anonymized(before, tmp_path).after
     assert tag_bytes(after, tag[0]) == tag_bytes(before, tag[0]) != []
     assert unreferenced_bytes(after) == 0
+
+
+def with_palette(*colours: Tag) -> bytes:
+    """A slide of one plain tile whose pixels are numbers of colours."""
+    return minimal_slide(with_tags(*PALETTE, *colours), tiles=[bytes(TILE * TILE)], compression=1)
+
+
+def test_a_palette_is_kept_where_pixels_need_one(tmp_path: Path) -> None:
+    assert len(tag_bytes(anonymized(with_palette((320, SHORT, [7] * 768)), tmp_path).after, 320)) == 1
+
+
+@pytest.mark.parametrize(
+    "colours", [(320, BYTE, b"J" * 768), (320, SHORT, [74] * 767), (320, SHORT, [74] * 769)], ids=["type", "few", "many"]
+)
+def test_a_palette_of_another_type_or_length_is_removed(colours: Tag, tmp_path: Path) -> None:
+    assert tag_bytes(anonymized(with_palette(colours), tmp_path).after, 320) == []
+
+
+SPELLED = [
+    int.from_bytes(word, "little")
+    for word in (b"Jane", b"Mira", b"bell", b"born", b"on 1", b"9610", b"412 ", b"seen", b"on W", b"ard ", b"seve", b"n   ")
+]
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        *[(320, BYTE, b"Jane Mirabella" * 60), (320, SHORT, [74] * 768), (532, RATIONAL, SPELLED), (529, RATIONAL, SPELLED[:6])],
+        *[(282, RATIONAL, SPELLED[:2]), (273, LONG, SPELLED[:1]), (279, LONG, SPELLED[:1]), (278, LONG, SPELLED[:1])],
+        *[(338, SHORT, [74, 97]), (339, SHORT, [74]), (258, BYTE, b"Jan"), (258, SHORT, [8] * 4), (274, LONG, SPELLED[:1])],
+        *[(266, LONG, SPELLED[:1]), (296, LONG, SPELLED[:1]), (317, LONG, SPELLED[:1]), (531, LONG, SPELLED[:1]), (530, LONG, SPELLED[:2])],
+        *[(32997, LONG, SPELLED[:1])],
+    ],
+    ids=lambda tag: f"{tag[0]}-{tag[1]}",
+)
+def test_text_in_the_numbers_of_an_allowed_tag_is_removed(tag: Tag, tmp_path: Path) -> None:
+    outcome = anonymized(minimal_slide(with_tags(tag)), tmp_path)
+    assert tag_bytes(outcome.after, tag[0]) == []
+    assert f"tag:{tag[0]}" in outcome.removed
+    assert found_in(outcome.after, ("Jane", "Mirabella")) == []
+
+
+@pytest.mark.parametrize(
+    ("tag", "value"), [(529, [299, 1000, 587, 1000, 114, 1000]), (532, [0, 1, 255, 1, 128, 1, 255, 1, 128, 1, 255, 1])]
+)
+def test_colour_weights_and_ranges_that_encoders_write_are_kept(tag: int, value: list[int], tmp_path: Path) -> None:
+    assert len(tag_bytes(anonymized(minimal_slide(with_tags((tag, RATIONAL, value))), tmp_path).after, tag)) == 1
+
+
+def test_a_directory_with_the_same_tag_twice_is_refused() -> None:
+    assert refusal(minimal_slide(lambda _writer, tags: [*tags, (296, SHORT, [2]), (296, SHORT, [3])])) == "malformed-tiff"
+
+
+@pytest.mark.parametrize("compression", [2, 32773, 50000, 60000])
+def test_a_compression_whose_tiles_cannot_be_examined_is_refused(compression: int) -> None:
+    assert refusal(minimal_slide(compression=compression)) == "unsupported-compression"
 
 
 @pytest.mark.parametrize(
@@ -169,9 +229,9 @@ def test_a_kept_value_that_lies_in_the_label_is_refused() -> None:
 
     def into_label(writer: TiffWriter, tags: list[Tag]) -> list[Tag]:
         label = aside(writer, 1, picture, link=False)
-        return [*tags, (320, SHORT, [0] * 400), (330, LONG, [label])]
+        return with_tags(*PALETTE, (320, SHORT, [0] * 768), (330, LONG, [label]))(writer, tags)
 
-    data = bytearray(minimal_slide(into_label))
+    data = bytearray(minimal_slide(into_label, tiles=[bytes(TILE * TILE)], compression=1))
     entry = next(page.tags[320].offset for _, page in pages_of(bytes(data)))
     struct.pack_into("<I", data, entry + 8, bytes(data).index(picture.tobytes()) + 200)
     assert refusal(bytes(data)) == "overlapping-ranges"

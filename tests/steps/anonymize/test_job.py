@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
+import time
 from contextlib import suppress
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -14,11 +16,12 @@ from PIL import Image
 
 from slidekeeper.adapters.bucket.posix import PosixBucket
 from slidekeeper.errors import Permanent, SlidekeeperError
+from slidekeeper.model.phi import Barcode
 from slidekeeper.steps.anonymize.job import WholenessRequest, anonymize_slide, probe_wholeness
 from steps.anonymize.slide_bench import BARCODE, SIZE, Bench, bench_in, request_for
-from writers import write_generic_tiff
+from writers import write_aperio, write_generic_tiff
 from writers.minimal import minimal_slide, with_tags
-from writers.tiff import ASCII
+from writers.tiff import ASCII, UNDEFINED
 
 
 @pytest.fixture
@@ -89,6 +92,36 @@ def test_a_long_removed_text_is_searched(tmp_path: Path) -> None:
     long = " ".join(f"word{number}" for number in range(2000)).encode()
     (tmp_path / "drop" / "a.tif").write_bytes(minimal_slide(with_tags((65111, ASCII, long)), description=None))
     assert anonymize_slide(request_for(tmp_path, b"a.tif")).facts.format == "generic-tiff"
+
+
+def test_a_megabyte_of_removed_text_is_held_at_once(tmp_path: Path) -> None:
+    (tmp_path / "drop").mkdir()
+    long = "".join(f"word{number} " for number in range(100_000)).encode()
+    (tmp_path / "drop" / "a.tif").write_bytes(minimal_slide(with_tags((37724, UNDEFINED, long)), description=None))
+    started = time.process_time()
+    with pytest.raises(Permanent, match="too-much-text"):
+        anonymize_slide(request_for(tmp_path, b"a.tif"))
+    assert time.process_time() - started < 5
+
+
+ORDINARY = [
+    "Aperio/a.svs",
+    "Image.svs",
+    "2048.svs",
+    "1024/a.svs",
+    "Aperio Image Library/40/a.svs",
+    "JPEG/Filtered/AppMag.svs",
+    "aperio/IMAGE.svs",
+]
+
+
+@pytest.mark.parametrize("path", ORDINARY)
+def test_folders_and_files_named_like_what_every_slide_says_raise_no_false_alarm(tmp_path: Path, path: str) -> None:
+    place = tmp_path / "drop" / path
+    place.parent.mkdir(parents=True)
+    write_aperio(place, seed=3, barcode=BARCODE, size=(2048, 1024))
+    barcode = Barcode(place.stem)
+    assert anonymize_slide(replace(request_for(tmp_path, path.encode()), barcode=barcode)).facts.format == "aperio"
 
 
 def test_request_and_outcome_can_be_sent_to_a_worker_and_back(bench: Bench) -> None:

@@ -8,16 +8,22 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from PIL import Image
 
 from slidekeeper.adapters.bucket.posix import PosixBucket
 from slidekeeper.errors import SlidekeeperError, SourceChanged, Unavailable
+from slidekeeper.formats.aperio import Aperio
 from slidekeeper.formats.registry import SupportedFormats
-from slidekeeper.model.phi import Barcode
+from slidekeeper.model.identity import BatchId, PackId, new_slide_number
+from slidekeeper.model.phi import Barcode, FileIdentity, Member, PackFiles, RelativePath, Role
 from slidekeeper.model.splice import Anonymization, Content, Secret, SplicePlan
 from slidekeeper.ports.bucket import Inspect, Written
 from slidekeeper.ports.formats import Source
 from slidekeeper.steps.anonymize.job import AnonymizeRequest, anonymize_slide
+from slidekeeper.steps.anonymize.request import Tools, request_of
 from steps.anonymize.slide_bench import BARCODE, Bench, Careless, bench_in, request_for
+from writers.minimal import TILE, minimal_slide, tile_with_segment, with_tags
+from writers.tiff import ASCII, tissue_tile
 
 
 @pytest.fixture
@@ -53,13 +59,13 @@ def test_a_barcode_that_survives_is_found_though_no_format_named_it(bench: Bench
     assert not bench.left_aside
 
 
-def test_the_name_of_a_folder_that_survives_is_found(bench: Bench, tmp_path: Path) -> None:
-    folder = tmp_path / "drop" / bench.planted.identifiers[1]
-    folder.mkdir()
-    bench.planted.path.rename(folder / "a.svs")
-    moved = replace(bench.planted, path=folder / "a.svs")
-    request = request_for(tmp_path, f"{folder.name}/a.svs".encode())
-    request = replace(careless(replace(bench, planted=moved, request=request)), barcode=Barcode("not in it"))
+@pytest.mark.parametrize("name", ["Featherstone^Clementine", "40815162", "1234", "Kim7"], ids=["name", "number", "short number", "short"])
+def test_the_name_of_a_folder_that_survives_is_found(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "drop" / name
+    folder.mkdir(parents=True)
+    (folder / "a.svs").write_bytes(minimal_slide(with_tags((65111, ASCII, f"of {name}".encode()))))
+    request = request_for(tmp_path, f"{name}/a.svs".encode())
+    request = replace(request, barcode=Barcode("not in it"), formats=SupportedFormats((Careless(Aperio()),)))
     assert refused(request).reason == "identifier-found"
 
 
@@ -153,3 +159,38 @@ class FullBucket(PosixBucket):
 def test_a_failure_to_clean_up_does_not_hide_the_first_error(bench: Bench) -> None:
     with pytest.raises(Unavailable, match="disk-full"):
         anonymize_slide(replace(bench.request, bucket=FullBucket(bench.bucket.root)))
+
+
+def test_metadata_in_one_of_many_tiles_is_found(tmp_path: Path) -> None:
+    (tmp_path / "drop").mkdir()
+    tiles = [tissue_tile(1, TILE)] * 400
+    tiles[5] = tile_with_segment(0xFFE1, b"Exif\0\0Featherstone")
+    (tmp_path / "drop" / "a.svs").write_bytes(minimal_slide(tiles=tiles))
+    assert refused(request_for(tmp_path, b"a.svs")).reason == "metadata-in-tiles"
+    assert not PosixBucket(tmp_path / "bucket").asides()
+
+
+@pytest.mark.parametrize(("role", "name"), [(Role.BARCODE, "a.txt"), (Role.THUMBNAIL, "a.jpg")])
+def test_what_a_companion_says_is_searched(bench: Bench, tmp_path: Path, role: Role, name: str) -> None:
+    companion = tmp_path / "drop" / name
+    patient = bench.planted.identifiers[1]
+    if role is Role.BARCODE:
+        companion.write_text(f"something\n{patient}\n")
+    else:
+        exif = Image.Exif()
+        exif[270] = patient
+        Image.new("RGB", (8, 8)).save(companion, exif=exif)
+    identity = bench.request.drop.identify(RelativePath(name.encode()))
+    assert identity is not None
+    request = replace(careless(bench), barcode=Barcode("not in it"), companions=(Member(RelativePath(name.encode()), role, identity),))
+    assert refused(request).reason == "identifier-found"
+
+
+def test_companions_of_a_pack_are_read(bench: Bench) -> None:
+    identity = FileIdentity(1, 2, 3)
+    members = tuple(
+        Member(RelativePath(role.value.encode()), role, identity) for role in (Role.IMAGE, Role.BARCODE, Role.THUMBNAIL, Role.SIDECAR)
+    )
+    files = PackFiles(PackId("a" * 16), "scanner", BatchId("b" * 12), RelativePath(b"a"), Barcode("a"), members)
+    tools = Tools(bench.bucket, SupportedFormats(), bench.request.search, bench.request.reader, 100)
+    assert request_of(files, bench.request.drop, new_slide_number(), tools).companions == members[1:3]

@@ -118,3 +118,14 @@ async def test_what_a_full_disk_kept_out_of_the_catalog_is_projected_when_it_goe
     catalog.trouble = None
     await step.run(ORDER)
     assert len(await catalog.slides()) == 1
+
+
+async def test_a_catalog_that_was_begun_anew_is_filled_again_whoever_found_the_damage(
+    journal: SqliteJournal, catalog: CountingCatalog
+) -> None:
+    step = CatalogStep(catalog, journal)
+    await record_stored_slide(journal, 1)
+    await step.run(ORDER)
+    await catalog.reset()
+    await step.catch_up(await journal.head())
+    assert len(await catalog.slides()) == 1

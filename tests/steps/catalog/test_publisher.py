@@ -13,7 +13,7 @@ import pytest
 from slidekeeper.adapters.catalog.duckdb_catalog import DuckdbCatalog
 from slidekeeper.adapters.clock import SystemClock
 from slidekeeper.adapters.journal.sqlite import SqliteJournal
-from slidekeeper.errors import Unavailable
+from slidekeeper.errors import Temporary, Unavailable
 from slidekeeper.steps.catalog.publisher import Publisher
 from slidekeeper.steps.catalog.step import CatalogStep
 from steps.catalog.catalogued import record_stored_slide
@@ -27,7 +27,7 @@ class Press:
         self.journal = SqliteJournal.open(folder / "journal.sqlite", SystemClock(), outbox=False)
         self.catalog = DuckdbCatalog.open(folder / "catalog.duckdb", 96, 1)
         self.times: list[float] = []
-        self.trouble: Unavailable | None = None
+        self.trouble: Temporary | Unavailable | None = None
         self._publish, self.catalog.publish = self.catalog.publish, self.publish  # type: ignore[method-assign]
         step = CatalogStep(self.catalog, self.journal)
         self.publisher = Publisher(self.catalog, step, self.journal.head, self.folder, seconds)
@@ -116,3 +116,12 @@ async def test_what_cannot_be_published_when_the_daemon_stops_does_not_hinder_it
     press.trouble = None
     await press.publisher.publish_if_possible()
     assert press.numbers() == []
+
+
+async def test_a_damaged_catalog_is_made_again_and_published(press: Press) -> None:
+    await record_stored_slide(press.journal, 7)
+    press.trouble = Temporary("catalog-damaged")
+    await press.run_until(2)
+    press.trouble = None
+    await press.run_until(3)
+    assert press.numbers() == [10**11 + 7]

@@ -51,13 +51,13 @@ class Originals:
     def names(self) -> set[str]:
         return {path.name for path in (self.folder / "drop" / "monday").iterdir()}
 
-    async def put(self) -> None:
-        """Three files, of which two are the pack's; a stored copy."""
+    async def put(self, second: Role = Role.BARCODE) -> None:
+        """Three files, of which two are the pack's: its image, and one of another role; a stored copy."""
         for name in ("a.svs", "a.txt", "b.svs"):
             (self.folder / "drop" / "monday" / name).write_bytes(b"pixels")
         paths = [RelativePath(b"monday/a.svs"), RelativePath(b"monday/a.txt")]
-        identities = [self.drop.identify(path) for path in paths]
-        members = tuple(Member(path, Role.IMAGE, identity) for path, identity in zip(paths, identities, strict=True) if identity)
+        seen = [(path, role, self.drop.identify(path)) for path, role in zip(paths, (Role.IMAGE, second), strict=True)]
+        members = tuple(Member(path, role, identity) for path, role, identity in seen if identity)
         await self.known.remember([PackFiles(PACK, "scanner", BatchId("b" * 12), RelativePath(b"a"), Barcode("a"), members)])
         facts = slide_facts(PACK, number=NUMBER, revision=2).model_copy(update={"digest": f"blake3:{blake3(b'slide').hexdigest()}"})
         self.bucket.put(PACK, "slide.json", facts.model_dump_json().encode())
@@ -144,3 +144,17 @@ async def test_originals_stay_where_the_stored_bytes_are_not_those_that_were_pro
     stored.write_bytes(damage)
     assert (await originals.release("delete")).originals == "kept"
     assert originals.names == {"a.svs", "a.txt", "b.svs"}
+
+
+async def test_a_sidecar_of_which_there_is_no_copy_stays_and_stays_known(tmp_path: Path) -> None:
+    known = SqliteKnownFiles(tmp_path / "intake.sqlite")
+    originals = Originals(tmp_path, known)
+    await originals.put(second=Role.SIDECAR)
+    for _ in range(2):
+        released = await originals.release("delete")
+        assert (released.originals, originals.names) == ("deleted", {"a.txt", "b.svs"})
+        assert released.detail == "sidecars kept, for the bucket has no copy of them: 1"
+        files = await known.find(PACK)
+        assert files is not None
+        assert [member.role for member in files.members] == [Role.SIDECAR]
+    await known.close()

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,11 +16,12 @@ import structlog
 
 from slidekeeper.adapters.catalog.alignments import Alignments
 from slidekeeper.adapters.catalog.compaction import has_residue, put_in_place, write_clean_copy
+from slidekeeper.adapters.catalog.files import CatalogFile, refuse_damage, structure_of
 from slidekeeper.adapters.catalog.projection import TABLES, changes_of
 from slidekeeper.adapters.catalog.publications import Publications
-from slidekeeper.adapters.catalog.schema import RESET, migrate
-from slidekeeper.adapters.catalog.troubles import REMEDIES, sorted_troubles
-from slidekeeper.errors import Refused, Unavailable
+from slidekeeper.adapters.catalog.schema import RESET
+from slidekeeper.adapters.catalog.troubles import is_damage, sorted_troubles
+from slidekeeper.errors import Refused, Temporary, Unavailable
 from slidekeeper.model.records import RecordsId
 from slidekeeper.ports.catalog import Kin
 from slidekeeper.ports.journal import Recorded
@@ -44,29 +44,28 @@ class DuckdbCatalog:
 
     One thread writes. Questions and publications have a thread and a cursor each, so that neither waits for the other, and a
     large catalog that is being published holds up no pack.
+
+    Damage shows when the damaged block is read, be it years after the file was opened. The file is then set aside and a new one
+    begun at position 0; whoever asked is told ``catalog-damaged``, and whoever projects has to ask for the position again.
     """
 
-    def __init__(self, path: Path, connect: Callable[[], duckdb.DuckDBPyConnection], objects: Path | None = None) -> None:
-        """``connect`` opens the file, now and after it was made anew; ``objects`` is the bucket's root."""
-        self._path = path
-        self._connect = connect
+    def __init__(self, file: CatalogFile, connection: duckdb.DuckDBPyConnection, objects: Path | None = None) -> None:
+        """``connection`` has the ``file`` open; ``objects`` is the bucket's root."""
+        self._file = file
+        self._objects = objects
+        self._mending = asyncio.Lock()
+        self._lives = 0
+        """How many files were begun anew since the catalog was opened."""
+        self._position_told = True
+        """False while nobody knows yet that the file was begun anew: nothing is appended behind the gap, nor half a catalog published."""
+        self._closing = False
+        self._use(connection)
         self._writing, self._asking, self._publishing = (
             ThreadPoolExecutor(1, thread_name_prefix=f"catalog-{purpose}") for purpose in ("writer", "questions", "publications")
         )
-        self._use(connect())
-        self._structures = {table: _structure(self._connection, table) for table in TABLES}
-        self._residue = has_residue(self._connection)
         self._changes: Counter[str] = Counter()
         """How often each table was changed since the catalog was opened."""
-        self._objects = objects
         self._publications_made = Publications(objects)
-
-    def _use(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
-        self._questions = connection.cursor()
-        self._publications = connection.cursor()
-        for each in (self._connection, self._questions, self._publications):
-            each.execute("SET enable_progress_bar = false")  # it would be drawn into the daemon's log
 
     @classmethod
     def open(cls, path: Path, memory_megabytes: int, threads: int, objects: Path | None = None) -> DuckdbCatalog:
@@ -81,18 +80,12 @@ class DuckdbCatalog:
         Raises:
             Unavailable: another program has the file open, or its disk cannot be used; the file stays as it is.
         """
-        config = {"memory_limit": f"{memory_megabytes}MB", "threads": str(threads), **_CLOSED_CONFIG}
-        connect = partial(_open_migrated, path, config)
+        file = CatalogFile(path, memory_megabytes, threads)
         try:
             with sorted_troubles():
-                return cls(path, connect, objects)
+                return cls(file, file.open(), objects)
         except (duckdb.Error, ValueError) as damage:
-            log.error("catalog set aside, it will be rebuilt from the journal", damage=type(damage).__name__)
-            for file in (path, path.with_name(path.name + ".wal")):
-                if file.exists():
-                    file.replace(file.with_name(file.name + ".set-aside"))
-            with sorted_troubles():
-                return cls(path, connect, objects)
+            return cls(file, file.begin_anew(damage), objects)
 
     @classmethod
     def open_read_only(cls, path: Path) -> DuckdbCatalog:
@@ -104,15 +97,16 @@ class DuckdbCatalog:
         """
         if not path.is_file():
             raise Refused("no-catalog", "this site has no catalog yet", "Start it: `slidekeeper run`")
+        file = CatalogFile(path, read_only=True)
         try:
             with sorted_troubles():
-                return cls(path, partial(_open_to_read, path))
+                return cls(file, file.open())
         except duckdb.Error as damage:
-            remedy = "Start the daemon: it rebuilds the catalog from the journal"
-            raise Refused("catalog-unreadable", type(damage).__name__, remedy) from None
+            refuse_damage(damage)
 
     async def position(self) -> int:
         """The ``seq`` of the newest event in the catalog."""
+        self._position_told = True
         return await self._call(self._writing, self._position)
 
     async def project(self, events: Sequence[Recorded], position: int) -> None:
@@ -186,33 +180,54 @@ class DuckdbCatalog:
             await self._call(self._publishing, self._alone, self._compact)
 
     async def close(self) -> None:
-        """Close the file."""
+        """Close the file; a question or a publication under way is broken off, for it may take minutes."""
+        self._closing = True
+        for connection in (self._questions, self._publications):
+            with suppress(duckdb.ConnectionException):  # closed because of a damage that could not be mended
+                connection.interrupt()
+        await self._close_connections()
+        for thread in (self._publishing, self._asking, self._writing):
+            thread.shutdown()
+
+    def _use(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._questions = connection.cursor()
+        self._publications = connection.cursor()
+        for each in (self._connection, self._questions, self._publications):
+            each.execute("SET enable_progress_bar = false")  # it would be drawn into the daemon's log
+        self._structures = {table: structure_of(connection, table) for table in TABLES}
+        self._residue = has_residue(connection)
+
+    async def _close_connections(self) -> None:
+        """Each on its own thread, when what it does there has ended; the file is closed with the last one."""
+        loop = asyncio.get_running_loop()
         for thread, connection in (
             (self._publishing, self._publications),
             (self._asking, self._questions),
             (self._writing, self._connection),
         ):
-            await self._call(thread, connection.close)
-            thread.shutdown()
+            with suppress(duckdb.Error):  # a damaged file cannot be brought up to date, but it is closed
+                await loop.run_in_executor(thread, connection.close)
 
     def _position(self) -> int:
         row = self._connection.execute("SELECT seq FROM position").fetchone()
         return int(row[0]) if row else 0
 
     def _project(self, events: Sequence[Recorded], position: int) -> None:
+        connection = self._known(self._connection)
         reached = self._position()
         changes = changes_of(recorded for recorded in events if recorded.seq > reached)
-        self._connection.begin()
+        connection.begin()
         try:
             self._remove("stored_revisions", changes.removed)
             self._remove("withdrawn_slides", changes.settled)
             for table, added in changes.rows.items():
                 self._add(table, added)
-            self._connection.execute("UPDATE position SET seq = greatest(seq, ?)", [position])
-            self._connection.commit()
+            connection.execute("UPDATE position SET seq = greatest(seq, ?)", [position])
+            connection.commit()
         except duckdb.Error:
             with suppress(duckdb.TransactionException):  # a commit that failed has ended the transaction
-                self._connection.rollback()
+                connection.rollback()
             raise
         self._changes.update(table for table, added in changes.rows.items() if added)
         if changes.removed:
@@ -243,14 +258,13 @@ class DuckdbCatalog:
         if not has_residue(self._connection):
             self._residue = False
             return
-        aside = write_clean_copy(self._connection, self._path)
+        aside = write_clean_copy(self._connection, self._file.path)
         for connection in (self._publications, self._questions, self._connection):
             connection.close()
         try:
-            put_in_place(aside, self._path)
+            put_in_place(aside, self._file.path)
         finally:
-            self._use(self._connect())
-        self._residue = False
+            self._use(self._file.open())
 
     def _rows(self, query: str, parameters: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         cursor = self._questions.execute(query, parameters)
@@ -258,40 +272,47 @@ class DuckdbCatalog:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def _publish(self, folder: Path) -> None:
+        self._known(self._publications)
         changes = Counter(self._changes)  # before anything is read: what comes meanwhile is published next time
         self._publications_made.publish(self._publications, folder, changes)
 
+    def _known(self, connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+        """The connection, unless it is to be closed, or its file was begun anew and nobody has been told that."""
+        if self._closing:
+            raise _closed()
+        if not self._position_told:
+            raise _damaged("the file was begun anew")
+        return connection
+
     async def _call(self, thread: ThreadPoolExecutor, action: Callable[..., T], *arguments: Any) -> T:
+        life = self._lives
         try:
             with sorted_troubles():
                 return await asyncio.get_running_loop().run_in_executor(thread, action, *arguments)
-        except duckdb.IOException as trouble:
-            raise Unavailable("state", "catalog", type(trouble).__name__, REMEDIES["catalog"]) from None
+        except duckdb.InterruptException:
+            raise _closed() from None
+        except duckdb.Error as error:
+            if not is_damage(error):
+                raise
+            await self._mend(life, error)
+            raise _damaged(type(error).__name__) from None
+
+    async def _mend(self, life: int, damage: duckdb.Error) -> None:
+        """Replace the file in which the damage was found, once, however many stumbled over it."""
+        async with self._mending:
+            if life != self._lives:
+                return
+            await self._close_connections()
+            fresh = await asyncio.to_thread(self._file.begin_anew, damage)
+            self._position_told = False  # before any thread can see the new file
+            self._use(fresh)
+            self._lives += 1
+            self._changes.update(list(self._structures))
 
 
-_CLOSED_CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-}
+def _damaged(detail: str) -> Temporary:
+    return Temporary("catalog-damaged", detail, "It is being made again from the journal; ask again in a moment")
 
 
-def _open_migrated(path: Path, config: dict[str, Any]) -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(str(path), config=config)
-    try:
-        migrate(connection)
-    except (duckdb.Error, ValueError):
-        connection.close()
-        raise
-    return connection
-
-
-def _open_to_read(path: Path) -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(str(path), read_only=True, config=_CLOSED_CONFIG)
-
-
-def _structure(connection: duckdb.DuckDBPyConnection, table: str) -> str:
-    """The table's columns in the form that ``from_json`` takes for a list of its rows."""
-    described = connection.execute(
-        "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index", [table]
-    )
-    return json.dumps([dict(described.fetchall())])
+def _closed() -> Unavailable:
+    return Unavailable("state", "catalog-closed", "the catalog is being closed")

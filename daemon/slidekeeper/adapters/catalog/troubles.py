@@ -1,12 +1,14 @@
 """DuckDB's errors, sorted: those that pass when somebody mends disk, lock or settings, and those that mean damage.
 
-DuckDB gives no codes. What the system refused ends in the system's own words (``No space left on device``), damage does not.
+DuckDB gives no codes. What the system refused ends in the system's own words (``No space left on device``), or quotes its number
+where it comes from another thread; damage does neither.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +17,7 @@ import duckdb
 from slidekeeper.errors import Unavailable
 
 SYSTEM_REFUSALS = tuple(os.strerror(code) for code in errno.errorcode)
+QUOTED_NUMBER = re.compile(r'"errno": ?"\d+"')
 LOCKED = "Could not set lock on file"
 
 REMEDIES = {
@@ -24,14 +27,25 @@ REMEDIES = {
 }
 
 
+FAULTLESS = (duckdb.ProgrammingError, duckdb.DataError, duckdb.IntegrityError, duckdb.NotSupportedError)
+"""Errors of a statement, or of a value given to it: the file is not to blame."""
+
+
 def passing_trouble(error: duckdb.Error) -> str:
     """Why it makes sense to try again later, or an empty string when it does not."""
+    if isinstance(error, duckdb.FatalException):
+        return ""  # whatever the cause, DuckDB answers nothing more until the file is opened again
     text = str(error).rstrip()
     if LOCKED in text:
         return "catalog-in-use"
     if isinstance(error, duckdb.OutOfMemoryException):
         return "catalog-memory"
-    return "catalog" if text.endswith(SYSTEM_REFUSALS) else ""
+    return "catalog" if text.endswith(SYSTEM_REFUSALS) or QUOTED_NUMBER.search(text) else ""
+
+
+def is_damage(error: duckdb.Error) -> bool:
+    """Whether an error that does not pass is the file's fault."""
+    return not isinstance(error, FAULTLESS)
 
 
 @contextmanager

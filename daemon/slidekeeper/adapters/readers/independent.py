@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import logging
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
+from warnings import catch_warnings
 
 import openslide
 import tifffile
@@ -29,6 +31,9 @@ HARMLESS_TAGS = frozenset(
 DESCRIPTION, TILE_WIDTH = 270, 322
 UNREADABLE = (OSError, SyntaxError, ValueError, KeyError, EOFError, struct.error, Image.DecompressionBombError)
 """What Pillow raises for a TIFF that is not its kind, JPEG 2000 for one."""
+
+EXIF_DIRECTORIES = (34665, 34853, 40965)
+"""Exif, GPS, interoperability."""
 
 MPP_TOLERANCE = 0.001
 THUMBNAIL_QUALITY = 85
@@ -51,6 +56,20 @@ class IndependentReader:
             _verify_with_openslide(slide, facts)
         with _quiet_tifffile():
             _verify_with_tifffile(path, facts)
+
+    def embedded_texts(self, stream: BinaryIO) -> Sequence[bytes]:
+        """Values of a picture's Exif directories, comments, XMP and text chunks."""
+        try:
+            with catch_warnings(action="ignore"), Image.open(stream) as picture:
+                exif = picture.getexif()
+                values = [
+                    *(value for key, value in picture.info.items() if key != "exif"),
+                    *exif.values(),
+                    *(each for tag in EXIF_DIRECTORIES for each in exif.get_ifd(tag).values()),
+                ]
+        except UNREADABLE:
+            return []
+        return [value if isinstance(value, bytes) else value.encode(errors="replace") for value in values if isinstance(value, str | bytes)]
 
     def thumbnail(self, path: Path, longest_side: int) -> bytes:
         """A JPEG of the whole slide, made from its pixels, without any metadata."""

@@ -8,7 +8,7 @@ it would be 22. So patterns of fewer than 7 bytes are searched only where a pers
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
@@ -23,6 +23,9 @@ SHORTEST_TEXT = 4
 
 SHORTEST_IN_PIXELS = 7
 """Bytes."""
+
+SHORTEST_WITHIN = 9
+"""Bytes; of so long a text, the inner part of its Base64 has at least as many characters as are searched in pixels."""
 
 SLICE_BYTES = 1000
 """Longer spellings are searched in slices: hyperscan takes expressions of up to 16,000 characters, and each byte needs four."""
@@ -62,6 +65,21 @@ def _encodings(text: bytes, characters: str) -> set[bytes]:
     return found
 
 
+def without_longer(texts: Iterable[bytes]) -> list[bytes]:
+    """The texts that contain no other of them: where a longer one occurs, the one within it does too, in every spelling.
+
+    Short ones are no others: not all of their spellings are searched in coded pixels.
+    """
+    kept: list[bytes] = []
+    within: list[bytes] = []
+    for text in sorted(dict.fromkeys(texts), key=len):
+        if not any(other in text for other in within):
+            kept.append(text)
+            if len(text) >= SHORTEST_WITHIN:
+                within.append(text)
+    return kept
+
+
 def slices(spelling: bytes) -> Iterator[bytes]:
     """What is searched for a spelling: itself, or slices that cover all of a long one, each of which counts when it is found."""
     if len(spelling) <= SLICE_BYTES:
@@ -79,7 +97,8 @@ class HyperscanFactory:
 
     def __call__(self, texts: Sequence[Concealed[bytes]], windows: Sequence[Concealed[bytes]]) -> HyperscanSearch:
         """Compile the patterns; about 3 ms."""
-        patterns = {part: TEXT_FLAGS for text in texts for spelling in spellings(text.reveal()) for part in slices(spelling)}
+        shortest = without_longer(text.reveal() for text in texts)
+        patterns = {part: TEXT_FLAGS for text in shortest for spelling in spellings(text) for part in slices(spelling)}
         patterns |= {window.reveal(): WINDOW_FLAGS for window in windows}
         return HyperscanSearch(patterns)
 

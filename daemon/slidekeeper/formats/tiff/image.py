@@ -16,7 +16,7 @@ from slidekeeper.formats.tiff.reading import INTEGER_CODES, Directory, Entry, Ti
 from slidekeeper.model.slide import Level
 
 NEW_SUBFILE_TYPE = 254
-WIDTH, HEIGHT, COMPRESSION, SAMPLES, PLANAR = 256, 257, 259, 277, 284
+WIDTH, HEIGHT, BITS, COMPRESSION, SAMPLES, PLANAR = 256, 257, 258, 259, 277, 284
 STRIP_OFFSETS, ROWS_PER_STRIP, STRIP_BYTES = 273, 278, 279
 TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES = 322, 323, 324, 325
 JPEG_TABLES = 347
@@ -34,6 +34,7 @@ COMPRESSIONS = {
     34712: "jpeg2000",
 }
 SEPARATE_PLANES = 2
+MOST_BITS, MOST_SAMPLES = 64, 64
 MAX_PIXELS_ASIDE = 1 << 31
 
 Ranges: TypeAlias = NDArray[np.int64]
@@ -105,6 +106,22 @@ def read_image(tiff: Tiff, directory: Directory) -> Image:
         ranges,
         geometry.chunks,
     )
+
+
+def chunk_bytes(tiff: Tiff, image: Image) -> int:
+    """Bytes of a tile's or strip's pixels before they are coded; the last strip may have fewer.
+
+    Raises:
+        Permanent: ``malformed-tiff``: its numbers of samples or bits cannot be.
+    """
+    geometry = _Geometry(tiff, image.directory)
+    samples = 1 if geometry.number(PLANAR, 1) == SEPARATE_PLANES else geometry.number(SAMPLES, 1)
+    entry = image.directory.entry(BITS)
+    bits = max(tiff.integers(entry), default=1) if entry else 1
+    if bits > MOST_BITS or samples > MOST_SAMPLES:
+        raise Permanent("malformed-tiff", f"an image of {samples} samples of {bits} bits")
+    rows = image.tile_height or min(geometry.number(ROWS_PER_STRIP, image.height) or image.height, image.height)
+    return -(-(image.tile_width or image.width) * samples * bits // 8) * rows
 
 
 class _Geometry:

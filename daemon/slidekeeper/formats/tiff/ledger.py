@@ -40,10 +40,6 @@ class Ledger:
         if data:
             self._enter(offset, Literal(data, why))
 
-    def literals(self) -> bytes:
-        """All bytes written anew, one after the other, to see what legitimately remains."""
-        return b"\n".join(piece.data for piece in self._pieces.values() if isinstance(piece, Literal))
-
     def plan(self) -> SplicePlan:
         """The plan, trailing zeros left out.
 

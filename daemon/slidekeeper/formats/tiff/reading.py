@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -80,11 +81,13 @@ class Entry:
     count: int
     offset: int
     inline: bool
+    field: bytes = b""
+    """The value field, which holds an inline value."""
 
     @property
     def length(self) -> int:
         """Bytes of the value."""
-        return self.count * TYPE_SIZES[self.type]
+        return self.count * TYPE_SIZES.get(self.type, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,8 @@ class Directory:
     entries: tuple[Entry, ...]
     next: int
     subs: tuple[Directory, ...] = field(default=())
+    unknown: tuple[Entry, ...] = field(default=())
+    """Entries of field types nobody knows, one byte for each element: what cannot be read is not kept, but may be text."""
 
     def entry(self, tag: int) -> Entry | None:
         """The entry of a tag, or None."""
@@ -124,6 +129,8 @@ class Tiff:
         """
         if entry.length > MAX_VALUE_BYTES:
             raise Permanent("malformed-tiff", f"the value of tag {entry.tag} is too long")
+        if entry.inline:
+            return entry.field[: entry.length]
         return _read(self.source, entry.offset, entry.length)
 
     def integers(self, entry: Entry) -> tuple[int, ...]:
@@ -191,6 +198,14 @@ def _read(source: Source, offset: int, length: int) -> bytes:
         raise Permanent("truncated", "a structure lies past the end of the file") from None
 
 
+def directories_behind(tiff: Tiff, pointer: Entry) -> Iterator[Directory]:
+    """The directories that an entry points at, as far as they can be read; they may point anywhere, at each other too."""
+    reader = _Reader(tiff.source, tiff.dialect)
+    for offset in tiff.integers(pointer)[:MAX_DIRECTORIES]:
+        with suppress(Permanent):
+            yield from reader.chain(offset, nested=True)
+
+
 class _Reader:
     """Follows directories, each at most once."""
 
@@ -222,18 +237,17 @@ class _Reader:
         body = _read(self._source, offset + head, count * size + tail)
         entries = tuple(self._entry(body, index * size, offset + head + index * size) for index in range(count))
         following = struct.unpack(dialect.offset_code, body[count * size :])[0]
-        known = tuple(entry for entry in entries if entry is not None)
-        return Directory(offset, head + len(body), known, following, () if nested else self._subs(known))
+        known = tuple(entry for entry in entries if entry.type in TYPE_SIZES)
+        unknown = tuple(entry for entry in entries if entry.type not in TYPE_SIZES)
+        return Directory(offset, head + len(body), known, following, () if nested else self._subs(known), unknown)
 
-    def _entry(self, body: bytes, at: int, position: int) -> Entry | None:
-        """One entry, or None for a field type nobody knows: what cannot be read is not kept."""
+    def _entry(self, body: bytes, at: int, position: int) -> Entry:
         dialect = self._dialect
         tag, kind, count, field_bytes = struct.unpack_from(dialect.entry_code, body, at)
-        if kind not in TYPE_SIZES:
-            return None
-        inline = count * TYPE_SIZES[kind] <= dialect.inline_bytes
+        inline = count * TYPE_SIZES.get(kind, 1) <= dialect.inline_bytes
         field_offset = position + struct.calcsize(dialect.entry_code) - dialect.inline_bytes
-        return Entry(tag, kind, count, field_offset if inline else struct.unpack(dialect.offset_code, field_bytes)[0], inline)
+        offset = field_offset if inline else struct.unpack(dialect.offset_code, field_bytes)[0]
+        return Entry(tag, kind, count, offset, inline, field_bytes)
 
     def _subs(self, entries: tuple[Entry, ...]) -> tuple[Directory, ...]:
         pointer = next((entry for entry in entries if entry.tag == SUB_DIRECTORIES and entry.type in INTEGER_CODES), None)

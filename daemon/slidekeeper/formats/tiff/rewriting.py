@@ -1,72 +1,26 @@
-"""Writes the kept directories anew, in place: allowed entries move together, everything else becomes zero.
-
-What is allowed is a list of tags with the types and counts that make sense for them, so that nothing can hide in a field that
-has more values than an image needs.
-"""
+"""Writes the kept directories anew, in place: allowed entries move together, everything else becomes zero."""
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from slidekeeper.errors import Permanent
+from slidekeeper.formats.tiff.allowed import ALLOWED, ICC_PROFILE, Context
 from slidekeeper.formats.tiff.icc import scrubbed_icc
 from slidekeeper.formats.tiff.image import JPEG_TABLES, Image
 from slidekeeper.formats.tiff.ledger import Ledger
-from slidekeeper.formats.tiff.reading import ASCII, INTEGER_CODES, SUB_DIRECTORIES, Dialect, Directory, Entry, Tiff
-from slidekeeper.formats.tiff.segments import TILE_STARTS, foreign_in_tables, foreign_in_tile
-from slidekeeper.formats.tiff.windows import sample_windows, spread
+from slidekeeper.formats.tiff.reading import ASCII, SUB_DIRECTORIES, Dialect, Directory, Entry, Tiff
+from slidekeeper.formats.tiff.removed import Removed
+from slidekeeper.formats.tiff.tiles import TileInspection, check_samples, check_tables
+from slidekeeper.formats.tiff.windows import sample_windows
 from slidekeeper.model.slide import ImageFacts
 from slidekeeper.model.splice import Anonymization, Secret
+from slidekeeper.model.texts import is_secret
 
-IMAGE_DESCRIPTION, ICC_PROFILE = 270, 34675
-RATIONALS = frozenset({5, 10})
-BYTES = frozenset({1, 7})
-NUMBERS = frozenset(INTEGER_CODES)
-HEADER_SAMPLE = 16384
-"""Bytes of a tile that are read to see its header."""
-
-TILE_SAMPLES = 18
-"""Tiles of a level whose header is looked at: first, last, and 16 between."""
-
-SHORTEST_SECRET, LONGEST_SECRET = 4, 200
-"""Characters; the search takes no pattern of some thousand bytes, and a part that survives is to be found too."""
-
-READABLE_TYPES = frozenset({1, ASCII, 7})
-MAX_READABLE_BYTES = 1 << 20
-UTF16_TAGS = range(40091, 40096)
-"""XPTitle, XPComment, XPAuthor, XPKeywords, XPSubject: always UTF-16, little-endian."""
-
-LINE_BREAKS = re.compile(rb"[\t\n\v\f\r]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What an allowed tag's value may be; ``most`` None stands for the image's number of tiles or strips."""
-
-    types: frozenset[int]
-    least: int = 1
-    most: int | None = 1
-
-
-ALLOWED: Mapping[int, Rule] = {
-    **{tag: Rule(NUMBERS) for tag in (254, 256, 257, 259, 262, 266, 274, 277, 278, 284, 296, 317, 322, 323, 531, 32997)},
-    **{tag: Rule(NUMBERS, least=0, most=None) for tag in (273, 279, 324, 325)},
-    258: Rule(NUMBERS, most=16),
-    282: Rule(RATIONALS),
-    283: Rule(RATIONALS),
-    320: Rule(NUMBERS, most=3 << 16),
-    338: Rule(NUMBERS, most=16),
-    339: Rule(NUMBERS, most=16),
-    530: Rule(NUMBERS, least=2, most=2),
-    529: Rule(RATIONALS, least=3, most=3),
-    532: Rule(RATIONALS, least=6, most=6),
-    JPEG_TABLES: Rule(BYTES, least=4, most=1 << 16),
-    ICC_PROFILE: Rule(BYTES, least=132, most=16 << 20),
-}
-"""Tags without which a slide cannot be read, TIFF 6.0; ``SubIFDs`` and the description are handled by themselves."""
+IMAGE_DESCRIPTION = 270
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +42,7 @@ class Rewriter:
         self._tiff = tiff
         self._selection = selection
         self._ledger = Ledger()
-        self._removed: set[str] = set()
-        self._texts: dict[bytes, None] = {}
+        self._removed = Removed(tiff)
         self._kept = {image.directory.offset: image for image in selection.kept}
 
     def anonymize(self, facts: ImageFacts, more_texts: Sequence[bytes], more_removed: Sequence[str]) -> Anonymization:
@@ -112,19 +65,20 @@ class Rewriter:
             self._destroy(name, images)
         self._note_foreign_directories()
         plan = self._ledger.plan()
-        for image in self._selection.kept:
-            self._check_coded(image)
-        remaining = self._ledger.literals()
+        check_samples(self._tiff, self._selection.kept)
+        remaining = plan.literals()
         windows = [
             window
             for images in self._selection.destroyed.values()
             for image in images
             for window in sample_windows(image, self._tiff.source)
         ]
-        lines = dict.fromkeys(line for text in [*self._texts, *more_texts] for line in text_lines(text))
-        texts = tuple(Secret(line) for line in lines if is_secret(line, remaining))
-        removed = tuple(sorted({*self._removed, *more_removed}))
-        return Anonymization(plan, facts.model_copy(update={"removed": removed}), texts, tuple(windows))
+        self._removed.add(*more_texts)
+        texts = tuple(Secret(line) for line in self._removed.texts if is_secret(line, remaining))
+        removed = tuple(sorted({*self._removed.names, *more_removed}))
+        return Anonymization(
+            plan, facts.model_copy(update={"removed": removed}), texts, tuple(windows), partial(TileInspection, self._selection.kept)
+        )
 
     def _chain(self, directories: Sequence[Directory]) -> None:
         """Write directories one behind the other, and the kept sub-directories of each."""
@@ -140,20 +94,27 @@ class Rewriter:
         image = self._kept[directory.offset]
         self._ledger.keep_coded(image.ranges)
         dialect = self._tiff.dialect
-        written = [entry for old in directory.entries if (entry := self._entry(image, old)) is not None]
+        _refuse_unreadable(image)
+        context = Context.of(self._tiff, image)
+        written = [entry for old in directory.entries if (entry := self._entry(context, old)) is not None]
+        for stranger in directory.unknown:
+            self._removed.tag(stranger)
         data = struct.pack(dialect.count_code, len(written)) + b"".join(written) + struct.pack(dialect.offset_code, following)
         self._ledger.write(directory.offset, data, "image file directory")
 
-    def _entry(self, image: Image, entry: Entry) -> bytes | None:
+    def _entry(self, context: Context, entry: Entry) -> bytes | None:
         """The entry's new bytes, its value entered into the ledger; None where it is removed."""
+        image = context.image
         if entry.tag == IMAGE_DESCRIPTION and entry.type == ASCII:
             return self._description(image, entry)
         if entry.tag == SUB_DIRECTORIES:
             return self._sub_directories(image.directory, entry)
         rule = ALLOWED.get(entry.tag)
-        if rule is None or not _obeys(rule, entry, image):
-            self._remove(entry)
+        if rule is None or not rule.allows(self._tiff, entry, context):
+            self._removed.tag(entry)
             return None
+        if entry.tag == JPEG_TABLES:
+            check_tables(self._tiff.value(entry))
         if entry.tag == ICC_PROFILE:
             self._icc(entry)
         elif not entry.inline:
@@ -167,7 +128,7 @@ class Rewriter:
         old = self._tiff.value(entry)
         new = self._selection.describe(image, old.rstrip(b"\0"))
         if not new:
-            self._remove(entry)
+            self._removed.tag(entry)
             return None
         new += b"\0"
         if len(new) > entry.length or len(new) <= self._tiff.dialect.inline_bytes:
@@ -178,6 +139,7 @@ class Rewriter:
     def _sub_directories(self, directory: Directory, entry: Entry) -> bytes | None:
         subs = self._kept_subs(directory)
         if not subs:
+            self._removed.tag(entry)
             return None
         code = "Q" if self._tiff.dialect.big else "I"
         value = struct.pack(f"{self._tiff.dialect.order}{len(subs)}{code}", *(sub.offset for sub in subs))
@@ -192,24 +154,22 @@ class Rewriter:
     def _icc(self, entry: Entry) -> None:
         profile, texts = scrubbed_icc(self._tiff.value(entry))
         self._ledger.write(entry.offset, profile, "colour profile without dates and texts")
-        self._texts.update(dict.fromkeys(texts))
+        self._removed.add(*texts)
 
     def _pointer(self, offset: int) -> bytes:
         return struct.pack(self._tiff.dialect.offset_code, offset)
 
-    def _remove(self, entry: Entry) -> None:
-        """Note a removed tag, and what could be read in it."""
-        self._removed.add(f"tag:{entry.tag}")
-        if entry.type in READABLE_TYPES and entry.length <= MAX_READABLE_BYTES:
-            self._texts.update(dict.fromkeys(texts_in(entry.tag, self._tiff.value(entry))))
-
     def _destroy(self, name: str, images: Sequence[Image]) -> None:
         for image in images:
-            self._removed.add(f"image:{name}")
+            self._removed.image(name)
             self._ledger.destroy(image.ranges)
-            for entry in image.directory.entries:
-                if entry.tag not in ALLOWED:
-                    self._remove(entry)
+            context = Context.of(self._tiff, image)
+            for entry in (*image.directory.entries, *image.directory.unknown):
+                rule = ALLOWED.get(entry.tag)
+                if rule is None or not rule.allows(self._tiff, entry, context):
+                    self._removed.tag(entry)
+                elif entry.tag == ICC_PROFILE:
+                    self._removed.read(entry)
 
     def _note_foreign_directories(self) -> None:
         """Every directory of the file must have been decided about."""
@@ -217,76 +177,14 @@ class Rewriter:
         if any(directory.offset not in decided for directory in self._tiff.everyone()):
             raise Permanent("malformed-tiff", "a directory was neither kept nor destroyed")
 
-    def _check_coded(self, image: Image) -> None:
-        """Refuse metadata inside the coded stream: in the shared tables and in a sample of the tiles."""
-        foreign = self._foreign_in_tables(image)
-        for start, end in spread(image.ranges, TILE_SAMPLES) if image.compression in TILE_STARTS else ():
-            sample = self._tiff.source.read_at(int(start), min(int(end - start), HEADER_SAMPLE))
-            foreign = foreign or foreign_in_tile(sample, image.compression)
-        if foreign:
-            raise Permanent("metadata-in-tiles", f"coded pixels carry metadata of their own ({foreign})")
 
-    def _foreign_in_tables(self, image: Image) -> str:
-        tables = image.directory.entry(JPEG_TABLES)
-        if tables is None or not _obeys(ALLOWED[JPEG_TABLES], tables, image):
-            return ""
-        return foreign_in_tables(self._tiff.value(tables))
-
-
-def texts_in(tag: int, value: bytes) -> list[bytes]:
-    """What can be read in a removed value, UTF-8: its parts between zeros, and the whole where it looks like UTF-16."""
-    parts = [part.decode("utf-8" if _is_utf8(part) else "latin-1") for part in value.split(b"\0")]
-    wide = _utf16_of(tag, value)
-    if wide:
-        parts += value[: len(value) // 2 * 2].decode(wide, "replace").lstrip("\ufeff").split("\0")
-    return [line for part in parts for line in text_lines(part.encode()) if is_text(line)]
-
-
-def text_lines(text: bytes) -> list[bytes]:
-    """The lines of a text, and what stands between its tabs; each is searched by itself, a long one in pieces of equal length."""
-    return [piece for line in LINE_BREAKS.split(text) for piece in _pieces(line.strip().decode(errors="replace"))]
-
-
-def _pieces(line: str) -> list[bytes]:
-    """The whole line, or pieces that cover it; the last one reaches back, so that none is short enough to occur by chance."""
-    last = max(0, len(line) - LONGEST_SECRET)
-    return [line[at : at + LONGEST_SECRET].encode() for at in [*range(0, last, LONGEST_SECRET), last]]
-
-
-def is_text(value: bytes) -> bool:
-    """Whether a removed value is long enough and readable, so that it can be searched as text."""
-    text = value.strip()
-    return len(text) >= SHORTEST_SECRET and text.decode("utf-8", "replace").isprintable() and any(chr(byte).isalnum() for byte in text)
-
-
-def is_secret(text: bytes, remaining: bytes) -> bool:
-    """Whether a removed text must not occur: not where the same characters legitimately remain (a kept width, a kept name)."""
-    return is_text(text) and text.lower() not in remaining.lower()
-
-
-def _is_utf8(part: bytes) -> bool:
-    try:
-        part.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _utf16_of(tag: int, value: bytes) -> str:
-    """The byte order of UTF-16, by tag, by mark, or because every other byte is mostly zero; empty for anything else."""
-    if tag in UTF16_TAGS or value.startswith(b"\xff\xfe"):
-        return "utf-16-le"
-    if value.startswith(b"\xfe\xff"):
-        return "utf-16-be"
-    even, odd = value[::2].count(0), value[1::2].count(0)
-    if len(value) < 2 * SHORTEST_SECRET or max(even, odd) * 4 < len(value) or max(even, odd) < 2 * min(even, odd):
-        return ""
-    return "utf-16-le" if odd > even else "utf-16-be"
-
-
-def _obeys(rule: Rule, entry: Entry, image: Image) -> bool:
-    most = image.chunks if rule.most is None else rule.most
-    return entry.type in rule.types and rule.least <= entry.count <= most
+def _refuse_unreadable(image: Image) -> None:
+    """Refuse a kept image of which it cannot be said what it holds."""
+    tags = [entry.tag for entry in image.directory.entries]
+    if len(set(tags)) < len(tags):
+        raise Permanent("malformed-tiff", "a directory has the same tag twice")
+    if image.compression == "unknown":
+        raise Permanent("unsupported-compression", "the image is coded in a way whose tiles cannot be examined")
 
 
 def _packed(dialect: Dialect, tag: int, kind: int, count: int, value: bytes) -> bytes:

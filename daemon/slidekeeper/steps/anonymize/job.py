@@ -12,18 +12,20 @@ from typing import BinaryIO
 
 from slidekeeper.errors import Permanent, SlidekeeperError, SourceChanged
 from slidekeeper.model.concealed import Concealed
-from slidekeeper.model.phi import Barcode, Member
+from slidekeeper.model.phi import Barcode, Member, Role
 from slidekeeper.model.slide import ImageFacts
-from slidekeeper.model.splice import Anonymization, Secret
+from slidekeeper.model.splice import Anonymization, Content, Secret
+from slidekeeper.model.texts import readable_in, remains
 from slidekeeper.ports.bucket import Bucket, Written
 from slidekeeper.ports.drop import Drop
 from slidekeeper.ports.formats import Format, Registry, Source
 from slidekeeper.ports.proof import Reader, SearchFactory
 
 THUMBNAIL = "thumbnail.jpg"
+BARCODE_BYTES = 1 << 16
+"""Bytes of a barcode's file that are read."""
+
 NOT_WHOLE = frozenset({"empty-file", "truncated"})
-SHORTEST_FOLDER_NAME = 6
-"""Characters from which on a folder's name is taken for an identifier; shorter ones are words like ``scan``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class AnonymizeRequest:
     search: SearchFactory
     reader: Reader
     thumbnail_pixels: int
+    companions: tuple[Member, ...] = ()
+    """Members beside the image that may name the patient: they are read for what to search, and never copied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,23 +139,56 @@ def _splice(request: AnonymizeRequest, stream: BinaryIO) -> tuple[Anonymization,
         if damage.reason in NOT_WHOLE:
             _check_unchanged(request, stream)
         raise
-    search = request.search([*plan.texts, *_names(request)], plan.windows)
-    written = request.bucket.splice(request.aside, _name(request, plan.facts), stream, plan.plan, search.feed)
-    if search.hits():
-        raise Permanent("identifier-found", f"{search.hits()} of the values that had to go were still in the result")
+    written = _written(request, plan, stream)
     _check_unchanged(request, stream)
     return plan, written
+
+
+def _written(request: AnonymizeRequest, plan: Anonymization, stream: BinaryIO) -> Written:
+    """Execute the plan; nothing that had to go may be among the finished bytes, and nothing but pixels in the tiles."""
+    search = request.search(_texts(request, plan), plan.windows)
+    inspection = plan.inspection() if plan.inspection else None
+    feeds = [looking.feed for looking in (search, inspection) if looking]
+
+    def look(span: memoryview, content: Content) -> None:
+        for feed in feeds:
+            feed(span, content)
+
+    written = request.bucket.splice(request.aside, _name(request, plan.facts), stream, plan.plan, look)
+    if search.hits():
+        raise Permanent("identifier-found", f"{search.hits()} of the values that had to go were still in the result")
+    if inspection and inspection.fault():
+        raise Permanent("metadata-in-tiles", f"coded pixels carry more than pixels ({inspection.fault()})")
+    return written
 
 
 def _name(request: AnonymizeRequest, facts: ImageFacts) -> str:
     return f"{request.stem}{facts.extension}"
 
 
-def _names(request: AnonymizeRequest) -> list[Concealed[bytes]]:
+def _texts(request: AnonymizeRequest, plan: Anonymization) -> list[Concealed[bytes]]:
+    """What the format removed, and what names the patient outside the image, but for what the plan itself writes.
+
+    A slide may lie in a folder named like its scanner's maker, or be named by a number that is also its width.
+    """
+    remaining = plan.plan.literals()
+    outside = dict.fromkeys([*_names(request), *_companions_texts(request)])
+    return [*plan.texts, *(Secret(text) for text in outside if not remains(text, remaining))]
+
+
+def _names(request: AnonymizeRequest) -> list[bytes]:
     """The identifiers that the path itself carries: barcode, file name, names of folders."""
-    *folders, name = request.image.path.reveal().split(b"/")
-    long_folders = [folder for folder in folders if len(folder) >= SHORTEST_FOLDER_NAME and not folder.isdigit()]
-    return [Secret(part) for part in dict.fromkeys([request.barcode.reveal().encode("utf-8", "surrogateescape"), name, *long_folders])]
+    return [request.barcode.reveal().encode("utf-8", "surrogateescape"), *request.image.path.reveal().split(b"/")]
+
+
+def _companions_texts(request: AnonymizeRequest) -> list[bytes]:
+    """What the barcode's file says, and what a thumbnail carries beside its pixels."""
+    texts: list[bytes] = []
+    for member in request.companions:
+        with request.drop.open(member) as stream:
+            values = [stream.read(BARCODE_BYTES)] if member.role is Role.BARCODE else request.reader.embedded_texts(stream)
+        texts += [text for value in values for text in readable_in(value)]
+    return texts
 
 
 def _check_unchanged(request: AnonymizeRequest, stream: BinaryIO) -> None:

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 from slidekeeper.model.concealed import Concealed
 from slidekeeper.model.identity import SlideNumber
-from slidekeeper.model.phi import PackFiles
+from slidekeeper.model.phi import PackFiles, Role
 from slidekeeper.model.slide import SlideFacts
 from slidekeeper.ports.bucket import Bucket
 from slidekeeper.ports.drop import Drop
 from slidekeeper.ports.formats import Registry
 from slidekeeper.ports.proof import Reader, SearchFactory
 from slidekeeper.steps.anonymize.job import AnonymizeOutcome, AnonymizeRequest
+
+READ_COMPANIONS = frozenset({Role.BARCODE, Role.THUMBNAIL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ def request_of(files: PackFiles, drop: Drop, number: SlideNumber, tools: Tools) 
         search=tools.search,
         reader=tools.reader,
         thumbnail_pixels=tools.thumbnail_pixels,
+        companions=tuple(member for member in files.members if member.role in READ_COMPANIONS),
     )
 
 

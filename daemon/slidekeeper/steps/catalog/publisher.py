@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from slidekeeper.errors import Unavailable
+from slidekeeper.errors import Temporary, Unavailable
 from slidekeeper.ports.catalog import Catalog
 from slidekeeper.steps.catalog.step import CatalogStep
 
@@ -42,13 +42,12 @@ class Publisher:
         """Publish now; a disk or bucket that is away is told and waited for."""
         try:
             await self.publish_now()
-        except Unavailable as trouble:
-            log.warning("catalog not published", place=trouble.place, reason=trouble.reason, detail=trouble.detail)
+        except (Temporary, Unavailable) as trouble:
+            log.warning("catalog not published", reason=trouble.reason, detail=trouble.detail)
 
     async def publish_now(self) -> None:
         """Bring the catalog up to the journal and publish it, unless that is what was published last."""
-        await self._step.catch_up(await self._head())
-        position = await self._catalog.position()
+        position = await self._step.catch_up(await self._head())
         if position != self._published:
             await self._catalog.publish(self._folder)
             self._published = position

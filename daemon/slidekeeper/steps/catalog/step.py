@@ -23,7 +23,8 @@ class CatalogStep:
         self._catalog = catalog
         self._journal = journal
         self._projecting = asyncio.Lock()
-        self._reached = -1
+        self._is_ours = False
+        """Whether the catalog was found to belong to this journal."""
         self._last = float("-inf")
 
     async def run(self, command: CatalogSlide) -> SlideCatalogued:
@@ -31,30 +32,34 @@ class CatalogStep:
         await self.catch_up(await self._journal.head())
         return SlideCatalogued(pack=command.pack, number=command.number, revision=command.revision)
 
-    async def catch_up(self, head: int) -> None:
-        """Return when every event up to ``head`` is in the catalog, and nothing else is: what was withdrawn leaves no bytes."""
+    async def catch_up(self, head: int) -> int:
+        """Return when every event up to ``head`` is in the catalog, and how far that now reaches; what was withdrawn leaves no bytes.
+
+        The catalog is asked each time where it stands: one that was found damaged is begun anew, whoever found it.
+        """
         async with self._projecting:
-            if self._reached < 0:
-                self._reached = await self._start()
-            if self._reached < head:
+            reached = await self._position()
+            if reached < head:
                 await self._gather()
                 head = max(head, await self._journal.head())
-            while self._reached < head:
-                page = await self._journal.events(self._reached, PAGE)
-                reached = page[-1].seq if page else head
-                await self._catalog.project(page, reached)
-                self._reached = reached
+            while reached < head:
+                page = await self._journal.events(reached, PAGE)
+                position = page[-1].seq if page else head
+                await self._catalog.project(page, position)
+                reached = position
             await self._catalog.compact()
             self._last = asyncio.get_running_loop().time()
+            return reached
 
     async def _gather(self) -> None:
         """Let a moment pass since the last projection: under load many packs then share the next one."""
         await asyncio.sleep(self._last + GATHER_SECONDS - asyncio.get_running_loop().time())
 
-    async def _start(self) -> int:
+    async def _position(self) -> int:
         """The catalog's position; a catalog that knows more than the journal belongs to another one and is begun anew."""
         position = await self._catalog.position()
-        if position > await self._journal.head():
+        if not self._is_ours and position > await self._journal.head():
             await self._catalog.reset()
-            return 0
+            position = 0
+        self._is_ours = True
         return position

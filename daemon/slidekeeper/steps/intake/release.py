@@ -1,10 +1,13 @@
-"""The release step: originals are kept or deleted, as the site wants, and only behind a stored copy."""
+"""The release step: originals are kept or deleted, as the site wants, and only behind a stored copy.
+
+A pack's sidecars have no copy in the bucket; they stay, and stay known, so that no scan takes them for a new pack.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pydantic import ValidationError
@@ -13,11 +16,14 @@ from slidekeeper.errors import Permanent
 from slidekeeper.messages.commands import ReleasePack
 from slidekeeper.messages.events import PackReleased
 from slidekeeper.model.identity import revision_key
-from slidekeeper.model.phi import PackFiles
+from slidekeeper.model.phi import Member, Role
 from slidekeeper.model.slide import SlideFacts
 from slidekeeper.ports.bucket import Bucket
 from slidekeeper.ports.drop import Drop, KnownFiles
 from slidekeeper.settings.sections import DropSettings
+
+REPLACED = frozenset({Role.IMAGE, Role.THUMBNAIL, Role.BARCODE})
+"""What the stored slide stands for: its image, the thumbnail made from it, the barcode in the linking table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +47,13 @@ class ReleaseStep:
         if not await asyncio.to_thread(self._is_stored, revision_key(command.number, command.revision)):
             return self._released(command, "kept", "the stored copy is not in the bucket, or not what was stored")
         try:
-            await asyncio.to_thread(_delete, drop, files)
+            await asyncio.to_thread(_delete, drop, [member for member in files.members if member.role in REPLACED])
         except Permanent as refused:
             return self._released(command, "kept", refused.reason)
+        kept = tuple(member for member in files.members if member.role not in REPLACED)
+        if kept:
+            await self.known.remember([replace(files, members=kept)])
+            return self._released(command, "deleted", f"sidecars kept, for the bucket has no copy of them: {len(kept)}")
         await self.known.forget(command.pack)
         return self._released(command, "deleted")
 
@@ -59,6 +69,6 @@ class ReleaseStep:
         return PackReleased(pack=command.pack, originals=originals, detail=detail)
 
 
-def _delete(drop: Drop, files: PackFiles) -> None:
-    for member in files.members:
+def _delete(drop: Drop, members: Sequence[Member]) -> None:
+    for member in members:
         drop.delete(member)
