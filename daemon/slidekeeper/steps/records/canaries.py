@@ -18,6 +18,7 @@ from slidekeeper.model.contract import TIMES, Action, Column, Contract, Dialect,
 from slidekeeper.ports.tables import LINE
 from slidekeeper.steps.records.folding import compact, folded
 from slidekeeper.steps.records.identifiers import NOT_SEARCHED
+from slidekeeper.steps.records.typed_cells import short_year
 
 CANARIES = 3
 """Rows for each source."""
@@ -103,12 +104,12 @@ def _secrets(column: Column, value: str) -> Iterator[str]:
 
 def _secrets_of_day(column: Column, value: str) -> Iterator[str]:
     """A day in the spellings of machines; the year of a birth that nobody may know."""
-    day = datetime.strptime(value, column.format).date()
+    day = pl.Series([value]).str.to_date(column.format).to_list()[0]
     yield from (value, day.isoformat(), f"{day:%Y%m%d}", f"{day:%d%m%Y}", f"{day:%m%d%Y}")
     days = (day - EPOCH).days
     if abs(days) > FAR_FROM_EPOCH:
         yield from (str(days), str(days * 86_400), str(days * 86_400_000))
-    if column.identifies is Identifies.BIRTH_DATE and "%Y" in column.format:
+    if column.identifies is Identifies.BIRTH_DATE and not short_year(column):
         yield str(day.year)
 
 
@@ -161,7 +162,7 @@ def _long_ago() -> str:
 
 def _written(day: date, column: Column) -> str:
     """The day in the column's format; two-digit years are of the 1970s and 80s."""
-    if "%Y" not in column.format:
+    if short_year(column):
         day = day.replace(year=1970 + day.year % 20, day=min(day.day, 28))
     moment = time(secrets.randbelow(24), secrets.randbelow(60), secrets.randbelow(60))
     return datetime.combine(day, moment).strftime(column.format)

@@ -138,7 +138,7 @@ class Identifiers:
         index = pl.Series("index", np.arange(start, start + len(cells)))
         found = [_at(index, compact(words), self)]
         numbers = pl.DataFrame([index, words.str.extract_all(f"[0-9]{{{SHORTEST_NUMBER},}}")]).explode("word").drop_nulls()
-        found.append(_at(numbers["index"], without_zeros(numbers["word"]), self))
+        found += [_at(numbers["index"], numbers["word"], self), _at(numbers["index"], without_zeros(numbers["word"]), self)]
         tokens = pl.DataFrame([index, words.str.split(" ")]).explode("word").drop_nulls()
         found += [_at(runs["index"], without_zeros(runs["word"]), self) for runs in _runs(tokens)]
         return pl.concat(found).unique()
@@ -174,7 +174,10 @@ def _spelled(kind: Identifies, values: pl.Series) -> Iterator[pl.Series]:
     """All spellings of values, folded and compact."""
     texts = pl.concat([values, with_umlauts_spelled_out(values)])
     words = folded(texts)
-    yield compact(words)
+    joined = words.str.replace_all(" ", "", literal=True)
+    yield without_zeros(joined)
+    # Without its zeros 02155 is too short to mean anything; as it stands it is not.
+    yield joined.filter(joined.str.contains("^0[0-9]+$"))
     yield _first_words(words.filter(words.str.count_matches(" ", literal=True) >= MOST_WORDS), MOST_WORDS)
     if kind in NUMBERED:
         digits = digits_only(words)
@@ -183,7 +186,7 @@ def _spelled(kind: Identifies, values: pl.Series) -> Iterator[pl.Series]:
         yield compact(folded(texts.str.replace(r"\.[A-Za-z0-9]{1,5}$", "")))
     if kind is Identifies.NAME:
         single = words.str.split(" ").explode()
-        yield single.filter(~single.str.contains("[0-9]"))
+        yield single.filter(~single.str.contains("^[0-9]+$"))
     if kind is Identifies.ADDRESS:
         yield _first_words(words.filter(words.str.contains("^[0-9]+ ")), STREET_WORDS)
     if kind in DATED:
