@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from slidekeeper.model.contract import Identifies
 from slidekeeper.steps.records.identifiers import Identifiers
-from steps.records.ward import PATIENT, YEARS, rows_of
+from steps.records.ward import YEARS, rows_of
 
 KINDS = (
     (Identifies.NAME, "Łukasz O'Brien-Müller"),
@@ -102,12 +102,18 @@ def test_nobody_is_named_by_repr() -> None:
 
 
 def test_whole_tables_give_the_same_as_single_values() -> None:
-    rows = rows_of({}, {"Name": "Somebody Else", "MRN": "99887766"})
+    rows = rows_of({}, {"Name": "Somebody Else", "MRN": "99887766", "Born": "03.02.1962"})
     kinds = {column.name: column.identifies for column in YEARS.columns}
-    values = [(kind, cell) for name, kind in kinds.items() if kind is not Identifies.NOT for cell in rows[name]]
-    by_rows, by_values = Identifiers.from_rows(rows, YEARS), Identifiers.from_values(values)
-    assert repr(by_rows) == repr(by_values) == repr(by_rows | by_values)
-    assert kinds_in(f"{PATIENT['Name']} and 99887766", by_rows) == {"name", "id"}
+    by_values = Identifiers.from_values((kind, cell) for name, kind in kinds.items() if kind is not Identifies.NOT for cell in rows[name])
+    by_rows = Identifiers.from_rows(rows, YEARS)
+    for cell in [*(cell for name, kind in kinds.items() if kind is not Identifies.NOT for cell in rows[name]), "benign"]:
+        assert kinds_in(f"seen: {cell}", by_rows) == kinds_in(f"seen: {cell}", by_values) == kinds_in(f"seen: {cell}", by_rows | by_values)
+
+
+def test_dates_of_a_table_are_read_as_its_contract_says() -> None:
+    identifiers = Identifiers.from_rows(rows_of({"Born": "03.02.1962"}), YEARS)
+    assert kinds_in("3 february 1962", identifiers) == {"birth-date"}
+    assert kinds_in("2 march 1962", identifiers) == set()
 
 
 @settings(max_examples=40, deadline=None)

@@ -31,8 +31,8 @@ __all__ = ["Finding", "Identifiers", "audit"]
 
 UNEXPECTED, MISSHAPEN, CANARY, CANARY_LOST, BLIND = "unexpected-column", "misshapen", "canary", "canary-lost", "blind"
 SEARCHABLE = (pl.String, pl.Categorical, pl.Enum, pl.Boolean, pl.Null, pl.Date, pl.Datetime)
-LONG_SECRET = 8
-"""From so many characters on a secret is found within a cell; shorter ones only as a whole cell."""
+LONG_SECRET = 9
+"""From so many characters on a secret is found within a cell; shorter ones, which chance may put into a number, only as a whole cell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from slidekeeper.model.contract import Contract, Identifies
+from slidekeeper.model.contract import TIMES, Contract, Identifies
 from slidekeeper.steps.records.date_spellings import days_in, spellings
 from slidekeeper.steps.records.folding import compact, digits_only, folded, with_umlauts_spelled_out, without_zeros
+from slidekeeper.steps.records.typed_cells import day
 
 if TYPE_CHECKING:
     from slidekeeper.steps.records.canaries import CanaryValues
@@ -77,14 +78,13 @@ class Identifiers:
 
     @classmethod
     def from_rows(cls, rows: pl.DataFrame, contract: Contract) -> Identifiers:
-        """Collect all cells of all identifying columns of a raw table."""
-        cells: dict[Identifies, pl.Series] = {}
+        """Collect all cells of all identifying columns of a raw table; dates are read as the contract says, not guessed."""
+        cells: dict[Identifies, list[pl.Series]] = {}
         for column in contract.columns:
             if column.identifies is not Identifies.NOT and column.identifies not in NOT_SEARCHED:
-                distinct = rows[column.name].unique().alias("")
-                before = cells.get(column.identifies)
-                cells[column.identifies] = distinct if before is None else pl.concat([before, distinct])
-        return cls._collected(cells)
+                cell = day(column).dt.strftime("%Y-%m-%d") if column.type in TIMES else pl.col(column.name)
+                cells.setdefault(column.identifies, []).append(rows.select(cell.unique().alias("")).to_series())
+        return cls._collected({kind: pl.concat(found) for kind, found in cells.items()})
 
     def __or__(self, other: Identifiers) -> Identifiers:
         hashes, kinds = np.concatenate([self._hashes, other._hashes]), np.concatenate([self._kinds, other._kinds])
