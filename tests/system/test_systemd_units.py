@@ -85,7 +85,7 @@ def test_exactly_the_folders_of_the_settings_are_open_for_writing(host: Path) ->
     opened = re.findall(
         r'^ReadWritePaths="-(.*)"$', (host / "etc/systemd/system/slidekeeper.service.d/folders.conf").read_text(), re.MULTILINE
     )
-    data = [f"/srv/slidekeeper/{name}" for name in ("drop", "records", "flash", "runs")]
+    data = [f"/srv/slidekeeper/{name}" for name in ("drop", "records", "reports", "flash", "runs")]
     assert sorted(opened) == sorted(["/var/lib/slidekeeper", "/mnt/100%% ours/bucket", *data])
 
 

@@ -69,7 +69,11 @@ def _folders(settings: Settings) -> Iterator[Finding]:
 def _privacy(settings: Settings) -> Iterator[Finding]:
     """Folders with identifiers must be closed to others; only drop and records folders may be shared with a group."""
     shared = [*(drop.path for drop in settings.drop.values()), settings.records.path, settings.site.state]
-    for path, forbidden in [*((path, 0o007) for path in shared), (settings.site.state / "identified", 0o077)]:
+    for path, forbidden in [
+        *((path, 0o007) for path in shared),
+        (settings.site.state / "identified", 0o077),
+        (settings.records.reports, 0o077),
+    ]:
         mode = stat.S_IMODE(path.stat().st_mode) if path.is_dir() else 0
         if mode & forbidden:
             yield Finding("error", "privacy", f"{path} is open to others (mode {mode:04o})", f"chmod {mode & ~forbidden:o} {path}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from slidekeeper.adapters.linking.keys import create_key
 from slidekeeper.errors import Refused
+from slidekeeper.settings.contracts import contract_templates
 from slidekeeper.settings.template import render_initial
 
 SETTINGS_FILE = "slidekeeper.toml"
@@ -21,7 +22,7 @@ SHARED = 0o750
 
 
 def initialize_site(folder: Path) -> list[Path]:
-    """Write settings, key and folders of a new site; returns what was created. Folders and a key that are there stay as they are.
+    """Write settings, key, contracts and folders of a new site; returns what was created. What is there already stays as it is.
 
     Raises:
         Refused: the folder holds a site already, or cannot be written.
@@ -43,6 +44,8 @@ def _create(file: Path) -> list[Path]:
     folders = {
         "drop": RESTRICTED,
         "records": RESTRICTED,
+        "reports": RESTRICTED,
+        "contracts": SHARED,
         "bucket": SHARED,
         "flash": SHARED,
         "runs": SHARED,
@@ -54,9 +57,21 @@ def _create(file: Path) -> list[Path]:
     with suppress(FileExistsError):
         create_key(folder / "keys" / "linking.key")
         created.append(folder / "keys" / "linking.key")
+    created += _copy_contracts(folder / "contracts")
     file.write_text(render_initial(INITIAL))
     file.chmod(0o640)
     return [*created, file]
+
+
+def _copy_contracts(folder: Path) -> list[Path]:
+    """The templates of Safe Harbor, to be adapted to the hospital's exports; files that are there stay as they are."""
+    created = []
+    for name, template in contract_templates().items():
+        with suppress(FileExistsError), (folder / name).open("x", encoding="utf-8") as file:
+            file.write(template.read_text(encoding="utf-8"))
+            (folder / name).chmod(0o640)
+            created.append(folder / name)
+    return created
 
 
 def _make_folder(path: Path, mode: int) -> bool:

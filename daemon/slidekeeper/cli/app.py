@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from slidekeeper import __version__
-from slidekeeper.cli import anonymize, batch, events, quarantine, site, slides
+from slidekeeper.cli import anonymize, batch, events, quarantine, records, site, slides
 from slidekeeper.cli.context import Context
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ events.register(app)
 app.add_typer(slides.app, name="slides")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(batch.app, name="batch")
+app.add_typer(records.app, name="records")
 
 
 def _print_version(wanted: bool) -> None:

@@ -75,6 +75,7 @@ class Settings(BaseSettings):
             "site.state": self.site.state,
             **{f"drop.{name}.path": drop.path for name, drop in self.drop.items()},
             "records.path": self.records.path,
+            "records.reports": self.records.reports,
             "bucket.path": self.bucket.path,
             **{f"tier.{name}.path": tier.path for name, tier in self.tier.items()},
             **{f"training.roots.{index}": root for index, root in enumerate(self.training.roots)},
@@ -82,8 +83,8 @@ class Settings(BaseSettings):
 
     @property
     def guarded(self) -> Mapping[str, Path]:
-        """Files by their dotted key that must lie where neither scanners write nor researchers read: only in the state, or apart."""
-        return {"site.key": self.site.key, "api.socket": self.api.socket}
+        """What must lie, by its dotted key, where neither scanners write nor researchers read: only in the state, or apart."""
+        return {"site.key": self.site.key, "api.socket": self.api.socket, "records.contracts": self.records.contracts}
 
 
 class EnvironmentVariables(DotEnvSettingsSource):

@@ -103,6 +103,19 @@ class RecordsSettings(Section):
     """Where the three CSV files of a batch arrive."""
 
     path: Path = Field(Path("records"), description="The watched records folder; restricted like a drop folder.")
+    contracts: Path = Field(Path("contracts"), description="Folder of the contracts, one `*.toml` for each source; see docs/records.md.")
+    reports: Path = Field(
+        Path("reports"),
+        description="Where the hospital's own reports are written; they name slides, so only the service may read here.",
+    )
+    settle_seconds: PositiveFloat = Field(10.0, description="Quiet time: size, mtime and ctime of a file unchanged for this long.")
+    scan_seconds: PositiveFloat = Field(
+        60.0, description="Interval of the reconciling scan; the delay with which files are found when hints fail."
+    )
+    timeout_seconds: PositiveFloat = Field(
+        1800.0, description="A worker that takes longer over a batch's files is killed; the records are quarantined."
+    )
+    memory_megabytes: PositiveInt = Field(4096, ge=1024, description="Address space that one worker may use.")
 
 
 class BucketSettings(Section):
