@@ -18,15 +18,12 @@ from slidekeeper.model.contract import TIMES, Action, Column, Contract, Dialect,
 from slidekeeper.ports.tables import LINE
 from slidekeeper.steps.records.folding import compact, folded
 from slidekeeper.steps.records.identifiers import NOT_SEARCHED
-from slidekeeper.steps.records.typed_cells import short_year
 
 CANARIES = 3
 """Rows for each source."""
 CONSONANTS = "bdfghkqvwxz"
 OLD_ENOUGH = "97"
 EPOCH = date(1970, 1, 1)
-FAR_FROM_EPOCH = 10_000
-"""Days; nearer to the epoch a count of days may be an innocent distance."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -107,9 +104,8 @@ def _secrets_of_day(column: Column, value: str) -> Iterator[str]:
     day = pl.Series([value]).str.to_date(column.format).to_list()[0]
     yield from (value, day.isoformat(), f"{day:%Y%m%d}", f"{day:%d%m%Y}", f"{day:%m%d%Y}")
     days = (day - EPOCH).days
-    if abs(days) > FAR_FROM_EPOCH:
-        yield from (str(days), str(days * 86_400), str(days * 86_400_000))
-    if column.identifies is Identifies.BIRTH_DATE and not short_year(column):
+    yield from (str(days), str(days * 86_400), str(days * 86_400_000))
+    if column.identifies is Identifies.BIRTH_DATE:
         yield str(day.year)
 
 
@@ -161,9 +157,7 @@ def _long_ago() -> str:
 
 
 def _written(day: date, column: Column) -> str:
-    """The day in the column's format; two-digit years are of the 1970s and 80s."""
-    if short_year(column):
-        day = day.replace(year=1970 + day.year % 20, day=min(day.day, 28))
+    """The day in the column's format, with any time."""
     moment = time(secrets.randbelow(24), secrets.randbelow(60), secrets.randbelow(60))
     return datetime.combine(day, moment).strftime(column.format)
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, TypeAlias
 import polars as pl
 
 from slidekeeper.errors import Permanent, Refused
-from slidekeeper.model.contract import OLDEST_AGE, Action, Column, Contract, Domain, Identifies, ValueType
+from slidekeeper.model.contract import Action, Column, Contract, Domain, Identifies, ValueType
 from slidekeeper.ports.tables import LINE
 from slidekeeper.steps.records.generalizing import generalized
 from slidekeeper.steps.records.grammars import extract, grammar_of
 from slidekeeper.steps.records.oldest import may_be_oldest
-from slidekeeper.steps.records.typed_cells import any_day, typed
+from slidekeeper.steps.records.typed_cells import day, typed
 from slidekeeper.steps.records.zip3 import zip3
 
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 ROW = "row"
 """Output column: the line of the file on which the row began."""
-
-DAYS_OF_OLDEST = OLDEST_AGE * 365
-"""Days since birth from which an age counts as 90 (a few weeks early, leap days being left out)."""
 
 Scrub: TypeAlias = Callable[[pl.Series, pl.Series | None], pl.Series]
 """``(texts, patients)`` to texts without identifiers, same length. ``patients``: raw cells of the patient column, when there is one."""
@@ -89,7 +86,7 @@ def transform(
     for column in contract.columns:
         # Narrow frames: a wide one would be copied whole whenever a column joins it.
         raw = pl.DataFrame([rows[name] for name in dict.fromkeys((column.name, column.anchor or column.name))])
-        parts += _outcome(pl.concat([raw, helpers], how="horizontal"), column, contract, today, scrub)
+        parts += _outcome(pl.concat([raw, helpers], how="horizontal"), column, contract, scrub)
     return pl.concat(parts, how="horizontal")
 
 
@@ -165,7 +162,7 @@ def _looked_up(cells: pl.Series, table: Mapping[str, str] | Mapping[str, int], d
     return cells.replace_strict(keys, values, default=None, return_dtype=dtype)
 
 
-def _outcome(frame: pl.DataFrame, column: Column, contract: Contract, today: date, scrub: Scrub | None) -> Iterator[pl.DataFrame]:
+def _outcome(frame: pl.DataFrame, column: Column, contract: Contract, scrub: Scrub | None) -> Iterator[pl.DataFrame]:
     """What one column becomes: a frame of no, one or several columns."""
     match column.action:
         case Action.DROP | Action.PSEUDONYMIZE:
@@ -178,19 +175,19 @@ def _outcome(frame: pl.DataFrame, column: Column, contract: Contract, today: dat
                 patients = frame[_PATIENT] if contract.of_domain(Domain.PATIENT) else None
                 yield _scrubbed(frame[column.name], patients, column, scrub)
         case _:
-            yield frame.select(_expression(column, contract, today).alias(column.output_name))
+            yield frame.select(_expression(column, contract).alias(column.output_name))
 
 
-def _expression(column: Column, contract: Contract, today: date) -> pl.Expr:
+def _expression(column: Column, contract: Contract) -> pl.Expr:
     """How a column's cells are computed from the working frame."""
     match column.action:
         case Action.YEAR:
-            return _unless_oldest(column, any_day(column, pl.lit(today)).dt.year().cast(pl.Int32))
+            return _unless_oldest(column, day(column).dt.year().cast(pl.Int32))
         case Action.SHIFT:
-            moved = any_day(column, pl.lit(today)) + pl.duration(days=pl.col(_OFFSET))
+            moved = day(column) + pl.duration(days=pl.col(_OFFSET))
             return _unless_oldest(column, moved.cast(pl.Date))
         case Action.DAYS_FROM_ANCHOR:
-            return _days(column, contract.column(column.anchor), today)
+            return (day(column) - day(contract.column(column.anchor))).dt.total_days().cast(pl.Int32)
         case Action.GENERALIZE:
             return generalized(column, contract.dialect)
         case Action.ZIP3:
@@ -205,14 +202,6 @@ def _kept(column: Column, contract: Contract) -> pl.Expr:
     if column.vocabulary or column.type is ValueType.TEXT:
         return pl.when(pl.col(column.name).is_in(column.vocabulary)).then(cells)
     return cells
-
-
-def _days(column: Column, anchor: Column, today: date) -> pl.Expr:
-    """Days from the row's anchor to its date; from a birth, only as long as they are no age of 90."""
-    days = (any_day(column, pl.lit(today)) - any_day(anchor, pl.lit(today))).dt.total_days().cast(pl.Int32)
-    if anchor.identifies is not Identifies.BIRTH_DATE:
-        return days
-    return pl.when(days < DAYS_OF_OLDEST).then(days)
 
 
 def _unless_oldest(column: Column, cells: pl.Expr) -> pl.Expr:
