@@ -114,7 +114,7 @@ def _secrets_of_day(column: Column, value: str) -> Iterator[str]:
 
 
 def _person(contract: Contract, days: Iterator[int]) -> dict[str, str]:
-    """One made-up row, its dates at the next of some days since the epoch; births are half a century earlier."""
+    """One made-up row, its dates at the next of some days since the epoch; births are a generation earlier."""
     name = _word()
     person = {}
     for column in contract.columns:
@@ -154,7 +154,7 @@ def _text(column: Column, name: str) -> str:
 
 
 def _long_ago() -> str:
-    """A day of the early nineteenth century, as text."""
+    """A day before 1834, as text."""
     return (EPOCH - timedelta(days=50_000 + secrets.randbelow(10_000))).isoformat()
 
 
