@@ -31,8 +31,8 @@ __all__ = ["Finding", "Identifiers", "audit"]
 
 UNEXPECTED, MISSHAPEN, CANARY, CANARY_LOST, BLIND = "unexpected-column", "misshapen", "canary", "canary-lost", "blind"
 SEARCHABLE = (pl.String, pl.Categorical, pl.Enum, pl.Boolean, pl.Null, pl.Date, pl.Datetime)
-LONG_SECRET = 8
-"""From so many characters on a secret is found within a cell; shorter ones only as a whole cell."""
+LONG_SECRET = 9
+"""From so many characters on a secret is found within a cell; shorter ones, which chance may put into a number, only as a whole cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def _in_column(cells: pl.Series, shape: Shape | None, identifiers: Identifiers) 
     """Kinds and counts of what is wrong with a column."""
     if shape is None:
         yield UNEXPECTED, len(cells)
-    if not (cells.dtype.is_numeric() or cells.dtype.base_type() in SEARCHABLE):
+    if not _is_searchable(cells):
         yield MISSHAPEN, len(cells)
         return
     distinct = cells.unique().drop_nulls()
@@ -88,6 +88,11 @@ def _in_column(cells: pl.Series, shape: Shape | None, identifiers: Identifiers) 
         yield from _in_numbers(cells, distinct, identifiers)
     if shape.search is Search.TEXT or not allowed.all():
         yield from _in_texts(cells, distinct, identifiers)
+
+
+def _is_searchable(cells: pl.Series) -> bool:
+    """Whether the cells have a text that can be searched; nested and binary ones have not."""
+    return cells.dtype.is_numeric() or cells.dtype.base_type() in SEARCHABLE
 
 
 def _in_texts(cells: pl.Series, distinct: pl.Series, identifiers: Identifiers) -> Iterator[tuple[str, int]]:
@@ -128,7 +133,7 @@ def _of_canary(frame: pl.DataFrame, canary: CanaryValues, identifiers: Identifie
     rows = frame.filter(pl.col("row").is_in(canary.lines)) if "row" in frame.columns else frame.clear()
     if rows.height != len(canary.lines):
         yield "row", CANARY_LOST, abs(len(canary.lines) - rows.height)
-    for name in rows.columns:
+    for name in filter(lambda name: _is_searchable(rows[name]), rows.columns):
         leaking = sum(_leaks(cell, canary.secrets) for cell in compact(folded(rows[name].cast(pl.String))).drop_nulls())
         if leaking:
             yield name, CANARY, leaking

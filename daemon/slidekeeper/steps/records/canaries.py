@@ -1,7 +1,7 @@
 """Canaries: rows of made-up people that run with the real ones and are taken out again, so that every run proves that the audit sees.
 
 Their identities are random, drawn anew each time, and like nobody's: names of letters that no language puts together, dates of the
-early nineteenth century. They are planted after the rules were checked, so cells fit what is parsed (types, formats, vocabularies,
+nineteenth century or before. They are planted after the rules were checked, so cells fit what is parsed (types, formats, vocabularies,
 bounds of kept columns), not the regular expressions of identifiers. Their numbers come from here, never from the linking table.
 """
 
@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from itertools import count
 
 import polars as pl
 
@@ -23,9 +24,9 @@ CANARIES = 3
 """Rows for each source."""
 CONSONANTS = "bdfghkqvwxz"
 OLD_ENOUGH = "97"
+APART = 20
+"""All canaries' dates lie a multiple of so many days apart and are shifted by fewer, so that no offset turns one into another."""
 EPOCH = date(1970, 1, 1)
-FAR_FROM_EPOCH = 10_000
-"""Days; nearer to the epoch a count of days may be an innocent distance."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -52,7 +53,8 @@ def plant(rows: pl.DataFrame, contract: Contract) -> tuple[pl.DataFrame, CanaryV
     ``Keys.with_canary`` and ``Identifiers.with_canary`` make both known; :func:`remove` takes the rows out of the output.
     """
     lines = tuple(-number for number in range(1, CANARIES + 1))
-    people = [_person(contract) for _ in lines]
+    days = count(-45_000 - secrets.randbelow(4_000), APART)
+    people = [_person(contract, days) for _ in lines]
     cells = pl.DataFrame({LINE: lines} | {column.name: [person[column.name] for person in people] for column in contract.columns})
     planted = pl.concat([rows, cells.select(pl.col(name).cast(dtype) for name, dtype in rows.schema.items())])
     return planted, _values(contract, lines, people)
@@ -75,7 +77,7 @@ def _values(contract: Contract, lines: tuple[int, ...], people: list[dict[str, s
         values=tuple((_kind(column), value) for column, value in hidden if _kind(column) not in NOT_SEARCHED),
         secrets=frozenset(compact(folded(pl.Series([secret for each in hidden for secret in _secrets(*each)], dtype=pl.String))).to_list()),
         numbers=numbers,
-        offsets={number: 1 + secrets.randbelow(20) for number in numbers.get(Domain.PATIENT, {}).values()},
+        offsets={number: 1 + secrets.randbelow(APART - 1) for number in numbers.get(Domain.PATIENT, {}).values()},
     )
 
 
@@ -103,25 +105,22 @@ def _secrets(column: Column, value: str) -> Iterator[str]:
 
 def _secrets_of_day(column: Column, value: str) -> Iterator[str]:
     """A day in the spellings of machines; the year of a birth that nobody may know."""
-    day = datetime.strptime(value, column.format).date()
+    day = pl.Series([value]).str.to_date(column.format).to_list()[0]
     yield from (value, day.isoformat(), f"{day:%Y%m%d}", f"{day:%d%m%Y}", f"{day:%m%d%Y}")
     days = (day - EPOCH).days
-    if abs(days) > FAR_FROM_EPOCH:
-        yield from (str(days), str(days * 86_400), str(days * 86_400_000))
-    if column.identifies is Identifies.BIRTH_DATE and "%Y" in column.format:
+    yield from (str(days), str(days * 86_400), str(days * 86_400_000))
+    if column.identifies is Identifies.BIRTH_DATE:
         yield str(day.year)
 
 
-def _person(contract: Contract) -> dict[str, str]:
-    """One made-up row. Its dates lie 40 days apart, so that no offset turns one into another; births are a generation earlier."""
-    born, seen = (date(year + secrets.randbelow(15), 1 + secrets.randbelow(12), 1 + secrets.randbelow(28)) for year in (1801, 1831))
+def _person(contract: Contract, days: Iterator[int]) -> dict[str, str]:
+    """One made-up row, its dates at the next of some days since the epoch; births are a generation earlier."""
     name = _word()
-    days = {column.name: seen + timedelta(days=40 * place) for place, column in enumerate(contract.columns)}
-    births = {column.name: born + timedelta(days=place) for place, column in enumerate(contract.columns)}
     person = {}
     for column in contract.columns:
-        of_birth = column.identifies is Identifies.BIRTH_DATE
-        person[column.name] = _cell(column, contract.dialect, births[column.name] if of_birth else days[column.name], name)
+        day = EPOCH + timedelta(days=next(days))
+        born = day - timedelta(days=500 * APART)
+        person[column.name] = _cell(column, contract.dialect, born if column.identifies is Identifies.BIRTH_DATE else day, name)
     return person
 
 
@@ -155,14 +154,12 @@ def _text(column: Column, name: str) -> str:
 
 
 def _long_ago() -> str:
-    """A day of the early nineteenth century, as text."""
+    """A day before 1834, as text."""
     return (EPOCH - timedelta(days=50_000 + secrets.randbelow(10_000))).isoformat()
 
 
 def _written(day: date, column: Column) -> str:
-    """The day in the column's format; two-digit years are of the 1970s and 80s."""
-    if "%Y" not in column.format:
-        day = day.replace(year=1970 + day.year % 20, day=min(day.day, 28))
+    """The day in the column's format, with any time."""
     moment = time(secrets.randbelow(24), secrets.randbelow(60), secrets.randbelow(60))
     return datetime.combine(day, moment).strftime(column.format)
 

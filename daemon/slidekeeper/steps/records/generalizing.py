@@ -41,7 +41,11 @@ def _edges(column: Column) -> tuple[float, ...]:
 
 def _binned(number: pl.Expr, edges: tuple[float, ...]) -> pl.Expr:
     """Closed-open classes between the edges, and two open ones outside."""
-    return number.cut(list(edges), labels=list(_labels(edges)), left_closed=True).cast(pl.String)
+    *labels, last = _labels(edges)
+    classes = pl.lit(last)
+    for edge, label in zip(reversed(edges), reversed(labels), strict=True):
+        classes = pl.when(number < edge).then(pl.lit(label)).otherwise(classes)
+    return pl.when(number.is_not_null()).then(classes)
 
 
 def _labels(edges: tuple[float, ...]) -> tuple[str, ...]:

@@ -24,9 +24,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from slidekeeper.model.contract import Contract, Identifies
+from slidekeeper.model.contract import TIMES, Contract, Identifies
 from slidekeeper.steps.records.date_spellings import days_in, spellings
 from slidekeeper.steps.records.folding import compact, digits_only, folded, with_umlauts_spelled_out, without_zeros
+from slidekeeper.steps.records.typed_cells import day
 
 if TYPE_CHECKING:
     from slidekeeper.steps.records.canaries import CanaryValues
@@ -77,14 +78,13 @@ class Identifiers:
 
     @classmethod
     def from_rows(cls, rows: pl.DataFrame, contract: Contract) -> Identifiers:
-        """Collect all cells of all identifying columns of a raw table."""
-        cells: dict[Identifies, pl.Series] = {}
+        """Collect all cells of all identifying columns of a raw table; dates are read as the contract says, not guessed."""
+        cells: dict[Identifies, list[pl.Series]] = {}
         for column in contract.columns:
             if column.identifies is not Identifies.NOT and column.identifies not in NOT_SEARCHED:
-                distinct = rows[column.name].unique().alias("")
-                before = cells.get(column.identifies)
-                cells[column.identifies] = distinct if before is None else pl.concat([before, distinct])
-        return cls._collected(cells)
+                cell = day(column).dt.strftime("%Y-%m-%d") if column.type in TIMES else pl.col(column.name)
+                cells.setdefault(column.identifies, []).append(rows.select(cell.unique().alias("")).to_series())
+        return cls._collected({kind: pl.concat(found) for kind, found in cells.items()})
 
     def __or__(self, other: Identifiers) -> Identifiers:
         hashes, kinds = np.concatenate([self._hashes, other._hashes]), np.concatenate([self._kinds, other._kinds])
@@ -138,7 +138,7 @@ class Identifiers:
         index = pl.Series("index", np.arange(start, start + len(cells)))
         found = [_at(index, compact(words), self)]
         numbers = pl.DataFrame([index, words.str.extract_all(f"[0-9]{{{SHORTEST_NUMBER},}}")]).explode("word").drop_nulls()
-        found.append(_at(numbers["index"], without_zeros(numbers["word"]), self))
+        found += [_at(numbers["index"], numbers["word"], self), _at(numbers["index"], without_zeros(numbers["word"]), self)]
         tokens = pl.DataFrame([index, words.str.split(" ")]).explode("word").drop_nulls()
         found += [_at(runs["index"], without_zeros(runs["word"]), self) for runs in _runs(tokens)]
         return pl.concat(found).unique()
@@ -174,7 +174,10 @@ def _spelled(kind: Identifies, values: pl.Series) -> Iterator[pl.Series]:
     """All spellings of values, folded and compact."""
     texts = pl.concat([values, with_umlauts_spelled_out(values)])
     words = folded(texts)
-    yield compact(words)
+    joined = words.str.replace_all(" ", "", literal=True)
+    yield without_zeros(joined)
+    # Without its zeros 02155 is too short to mean anything; as it stands it is not.
+    yield joined.filter(joined.str.contains("^0[0-9]+$"))
     yield _first_words(words.filter(words.str.count_matches(" ", literal=True) >= MOST_WORDS), MOST_WORDS)
     if kind in NUMBERED:
         digits = digits_only(words)
@@ -183,7 +186,7 @@ def _spelled(kind: Identifies, values: pl.Series) -> Iterator[pl.Series]:
         yield compact(folded(texts.str.replace(r"\.[A-Za-z0-9]{1,5}$", "")))
     if kind is Identifies.NAME:
         single = words.str.split(" ").explode()
-        yield single.filter(~single.str.contains("[0-9]"))
+        yield single.filter(~single.str.contains("^[0-9]+$"))
     if kind is Identifies.ADDRESS:
         yield _first_words(words.filter(words.str.contains("^[0-9]+ ")), STREET_WORDS)
     if kind in DATED:

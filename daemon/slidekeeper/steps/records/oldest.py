@@ -1,8 +1,7 @@
 """Who is, or may be, 90 or older: no year of birth leaves the hospital for them (45 CFR 164.514(b)(2)(i)(C)).
 
 A year says less than a date: whoever turns 90 within the year counts already, because a year of birth cannot tell whether the birthday
-has passed. A birth date with a two-digit year may mean a century earlier; as long as that makes nobody older than anybody ever was,
-it counts too. Beside birth dates, every age column counts, also one that is dropped.
+has passed. Beside birth dates, every age column counts, also one that is dropped.
 
 What is not hidden: an age below 90 at an event, next to the event's year, dates a birth to within a year, whatever the patient's
 age is today. The rule speaks of ages over 89 in the record. A site that wants neither drops one of the two columns.
@@ -15,10 +14,7 @@ from datetime import date
 import polars as pl
 
 from slidekeeper.model.contract import NUMBERS, OLDEST_AGE, TIMES, Column, Contract, Identifies
-from slidekeeper.steps.records.typed_cells import birth_day, decimal, short_year
-
-OLDEST_EVER = 125
-"""Years; nobody is known to have lived longer than 122."""
+from slidekeeper.steps.records.typed_cells import day, decimal
 
 YEAR_IN_TEXT = r"(?:^|[^0-9])((?:18|19|20)[0-9]{2})(?:[^0-9]|$)"
 NUMBER_IN_TEXT = r"([0-9]+)"
@@ -35,10 +31,7 @@ def _old_by_birth(column: Column, today: date) -> pl.Expr:
     """Whether the birth date, or a year that stands in its text, lies 90 years back."""
     if column.type not in TIMES:
         return today.year - pl.col(column.name).str.extract(YEAR_IN_TEXT).cast(pl.Int32) >= OLDEST_AGE
-    age = today.year - birth_day(column, pl.lit(today)).dt.year()
-    if not short_year(column):
-        return age >= OLDEST_AGE
-    return (age >= OLDEST_AGE) | (age + 100 <= OLDEST_EVER)
+    return today.year - day(column).dt.year() >= OLDEST_AGE
 
 
 def _old_by_age(column: Column, contract: Contract) -> pl.Expr:

@@ -52,7 +52,8 @@ def rows_in_small_cells(frame: pl.DataFrame, quasi_columns: Sequence[str], k: in
     coded, codes = _coded(frame, quasi_columns)
     rare = pl.zeros(coded.height, dtype=pl.Boolean, eager=True)
     for chosen in combinations(codes, min(MOST_COMBINED, len(codes))):
-        rare = rare | (coded.join(_shared(coded, chosen), on=chosen, how="left", maintain_order="left")["patients"] < k) if chosen else rare
+        if chosen:
+            rare = rare | (_keyed(coded, chosen).select(pl.col("new").sum().over("key")).to_series() < k)
     return int(coded["rows"].filter(rare).sum())
 
 
@@ -87,15 +88,16 @@ def _chosen(codes: Sequence[str]) -> Iterator[tuple[str, ...]]:
         yield from combinations(codes, size)
 
 
-def _shared(coded: pl.DataFrame, chosen: Sequence[str]) -> pl.DataFrame:
-    """Each combination of values in the chosen columns, with its ``patients`` and ``rows``."""
-    people = coded.group_by("patient", *chosen).agg(pl.col("rows").sum())
-    return people.group_by(chosen).agg(pl.len().cast(pl.Int64).alias("patients"), pl.col("rows").sum())
+def _keyed(coded: pl.DataFrame, chosen: Sequence[str]) -> pl.DataFrame:
+    """For each coded row a hash of its values (``key``), whether its patient is ``new`` among those who share them, its ``rows``."""
+    key = coded.select(chosen).hash_rows().alias("key")
+    new = coded.select("patient", *chosen).hash_rows().is_first_distinct().alias("new")
+    return pl.DataFrame([key, new, coded["rows"]])
 
 
 def _counts(coded: pl.DataFrame, chosen: Sequence[str], k: int) -> tuple[int, int, int, int | None]:
     """Combinations, small ones, rows in those, patients in the smallest."""
-    shared = _shared(coded, chosen)
+    shared = _keyed(coded, chosen).group_by("key").agg(pl.col("new").sum().cast(pl.Int64).alias("patients"), pl.col("rows").sum())
     small = shared.filter(pl.col("patients") < k)
     fewest = shared["patients"].min()
     return shared.height, small.height, int(small["rows"].sum()), fewest if isinstance(fewest, int) else None

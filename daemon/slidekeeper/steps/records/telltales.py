@@ -12,8 +12,8 @@ from stdnum.exceptions import ValidationError
 _D, _M = "(?:0?[1-9]|[12][0-9]|3[01])", "(?:0?[1-9]|1[0-2])"
 _MONTH = r"(?:jan|feb|mar|m[aä]r|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-zä]{0,7}\.?"
 _LABEL = (
-    r"(?:mrn|medical[ -]record|med[. ]?rec|patient(?:en)?|pat|pid|accession|acc|case|fall|ssn|social security|insurance|member|policy|"
-    r"account|acct|specimen|encounter|visit|passport|licen[cs]e|versicherten)"
+    r"(?:mrn|medical[ -]record|med[. ]?rec|patient(?:en)?|pat|pid|accession|acc|case|fall-?(?:nr|nummer)|ssn|social security|"
+    r"insurance|member|policy|account|acct|specimen|encounter|visit|passport|licen[cs]e|versicherten)"
 )
 _NUMBERED = r"(?:[ -]?(?:no|nr|num|number|nummer|id|identifier))?"
 CARD_LENGTHS = range(13, 20)

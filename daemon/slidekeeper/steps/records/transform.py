@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, TypeAlias
 import polars as pl
 
 from slidekeeper.errors import Permanent, Refused
-from slidekeeper.model.contract import OLDEST_AGE, Action, Column, Contract, Domain, Identifies, ValueType
+from slidekeeper.model.contract import Action, Column, Contract, Domain, Identifies, ValueType
 from slidekeeper.ports.tables import LINE
 from slidekeeper.steps.records.generalizing import generalized
 from slidekeeper.steps.records.grammars import extract, grammar_of
 from slidekeeper.steps.records.oldest import may_be_oldest
-from slidekeeper.steps.records.typed_cells import any_day, typed
+from slidekeeper.steps.records.typed_cells import day, typed
 from slidekeeper.steps.records.zip3 import zip3
 
 if TYPE_CHECKING:
@@ -28,14 +28,11 @@ if TYPE_CHECKING:
 ROW = "row"
 """Output column: the line of the file on which the row began."""
 
-DAYS_OF_OLDEST = OLDEST_AGE * 365
-"""Days since birth from which an age counts as 90 (a few weeks early, leap days being left out)."""
-
 Scrub: TypeAlias = Callable[[pl.Series, pl.Series | None], pl.Series]
 """``(texts, patients)`` to texts without identifiers, same length. ``patients``: raw cells of the patient column, when there is one."""
 
-_OFFSET, _OLDEST = "\0offset", "\0oldest"
-"""Columns of the working frame; no header can hold these names."""
+_OFFSET, _OLDEST, _PATIENT = "\0offset", "\0oldest", "\0patient"
+"""Columns beside the raw ones; no header can hold these names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +80,13 @@ def transform(
         Refused: ``output-collision``, the contract gives two results one name.
     """
     output_columns(contract, scrubbing=scrub is not None)
-    frame = _prepared(rows, contract, keys, today, oldest)
-    domains = [f"{domain}_number" for domain in Domain if contract.of_domain(domain)]
-    parts = [frame.select(pl.col(LINE).alias(ROW), *(pl.col(f"\0{name}").alias(name) for name in domains))]
-    parts += [part for column in contract.columns for part in _outcome(frame, column, contract, today, scrub)]
+    numbers = [_numbers(rows, contract, keys, domain).alias(f"{domain}_number") for domain in Domain if contract.of_domain(domain)]
+    parts = [pl.DataFrame([rows[LINE].alias(ROW), *numbers])]
+    helpers = _helpers(rows, contract, keys, today, parts[0], oldest)
+    for column in contract.columns:
+        # Narrow frames: a wide one would be copied whole whenever a column joins it.
+        raw = pl.DataFrame([rows[name] for name in dict.fromkeys((column.name, column.anchor or column.name))])
+        parts += _outcome(pl.concat([raw, helpers], how="horizontal"), column, contract, scrub)
     return pl.concat(parts, how="horizontal")
 
 
@@ -120,16 +120,18 @@ def _names(column: Column, scrubbing: bool) -> Iterator[str]:
         yield column.output_name
 
 
-def _prepared(rows: pl.DataFrame, contract: Contract, keys: Keys, today: date, oldest: Collection[str]) -> pl.DataFrame:
-    """The rows with their numbers, their offset, and whether their patient's birth year must be hidden."""
-    numbers = [_numbers(rows, contract, keys, domain).alias(f"\0{domain}_number") for domain in Domain if contract.of_domain(domain)]
-    frame = rows.with_columns(*numbers, may_be_oldest(contract, today).alias(_OLDEST))
-    if contract.of_domain(Domain.PATIENT) is None:
-        return frame.with_columns(pl.lit(None, dtype=pl.Int64).alias(_OFFSET))
-    patient = pl.col(f"\0{Domain.PATIENT}_number")
-    known = pl.concat([frame.filter(pl.col(_OLDEST)).select(patient).to_series(), pl.Series(list(oldest), dtype=pl.String)]).drop_nulls()
-    frame = frame.with_columns(pl.col(_OLDEST) | patient.is_in(known.unique().implode()).fill_null(False))
-    return frame.with_columns(_offsets(frame, contract, keys))
+def _helpers(
+    rows: pl.DataFrame, contract: Contract, keys: Keys, today: date, numbers: pl.DataFrame, oldest: Collection[str]
+) -> pl.DataFrame:
+    """For each row the patient's raw cell, the offset of its dates, and whether its patient's birth year must be hidden."""
+    old = rows.select(may_be_oldest(contract, today)).to_series().alias(_OLDEST)
+    patient = contract.of_domain(Domain.PATIENT)
+    if patient is None:
+        return pl.DataFrame([old]).with_columns(pl.lit(None, pl.Int64).alias(_OFFSET), pl.lit(None, pl.String).alias(_PATIENT))
+    who = numbers[f"{Domain.PATIENT}_number"]
+    known = pl.concat([who.filter(old).alias(""), pl.Series(list(oldest), dtype=pl.String)]).drop_nulls().unique()
+    old = (old | who.is_in(known.implode()).fill_null(False)).alias(_OLDEST)
+    return pl.DataFrame([old, _offsets(who, contract, keys), rows[patient.name].alias(_PATIENT)])
 
 
 def _numbers(rows: pl.DataFrame, contract: Contract, keys: Keys, domain: Domain) -> pl.Series:
@@ -142,11 +144,10 @@ def _numbers(rows: pl.DataFrame, contract: Contract, keys: Keys, domain: Domain)
     return found
 
 
-def _offsets(frame: pl.DataFrame, contract: Contract, keys: Keys) -> pl.Series:
+def _offsets(patients: pl.Series, contract: Contract, keys: Keys) -> pl.Series:
     """Days by which each row's dates move; null where no date is shifted or the patient is not named."""
     if not any(column.action is Action.SHIFT for column in contract.columns):
-        return pl.repeat(None, frame.height, dtype=pl.Int64, eager=True).alias(_OFFSET)
-    patients = frame[f"\0{Domain.PATIENT}_number"]
+        return pl.repeat(None, len(patients), dtype=pl.Int64, eager=True).alias(_OFFSET)
     offsets = _looked_up(patients, keys.offsets, pl.Int64)
     if missing := int((patients.is_not_null() & offsets.is_null()).sum()):
         raise Permanent("missing-offset", f"{missing} rows of {contract.source} are of patients without an offset")
@@ -161,7 +162,7 @@ def _looked_up(cells: pl.Series, table: Mapping[str, str] | Mapping[str, int], d
     return cells.replace_strict(keys, values, default=None, return_dtype=dtype)
 
 
-def _outcome(frame: pl.DataFrame, column: Column, contract: Contract, today: date, scrub: Scrub | None) -> Iterator[pl.DataFrame]:
+def _outcome(frame: pl.DataFrame, column: Column, contract: Contract, scrub: Scrub | None) -> Iterator[pl.DataFrame]:
     """What one column becomes: a frame of no, one or several columns."""
     match column.action:
         case Action.DROP | Action.PSEUDONYMIZE:
@@ -171,21 +172,22 @@ def _outcome(frame: pl.DataFrame, column: Column, contract: Contract, today: dat
             yield found.rename(lambda part: f"{column.output_name}_{part}")
         case Action.SCRUB:
             if scrub is not None:
-                yield _scrubbed(frame, column, contract, scrub)
+                patients = frame[_PATIENT] if contract.of_domain(Domain.PATIENT) else None
+                yield _scrubbed(frame[column.name], patients, column, scrub)
         case _:
-            yield frame.select(_expression(column, contract, today).alias(column.output_name))
+            yield frame.select(_expression(column, contract).alias(column.output_name))
 
 
-def _expression(column: Column, contract: Contract, today: date) -> pl.Expr:
+def _expression(column: Column, contract: Contract) -> pl.Expr:
     """How a column's cells are computed from the working frame."""
     match column.action:
         case Action.YEAR:
-            return _unless_oldest(column, any_day(column, pl.lit(today)).dt.year().cast(pl.Int32))
+            return _unless_oldest(column, day(column).dt.year().cast(pl.Int32))
         case Action.SHIFT:
-            moved = any_day(column, pl.lit(today)) + pl.duration(days=pl.col(_OFFSET))
+            moved = day(column) + pl.duration(days=pl.col(_OFFSET))
             return _unless_oldest(column, moved.cast(pl.Date))
         case Action.DAYS_FROM_ANCHOR:
-            return _days(column, contract.column(column.anchor), today)
+            return (day(column) - day(contract.column(column.anchor))).dt.total_days().cast(pl.Int32)
         case Action.GENERALIZE:
             return generalized(column, contract.dialect)
         case Action.ZIP3:
@@ -202,23 +204,14 @@ def _kept(column: Column, contract: Contract) -> pl.Expr:
     return cells
 
 
-def _days(column: Column, anchor: Column, today: date) -> pl.Expr:
-    """Days from the row's anchor to its date; from a birth, only as long as they are no age of 90."""
-    days = (any_day(column, pl.lit(today)) - any_day(anchor, pl.lit(today))).dt.total_days().cast(pl.Int32)
-    if anchor.identifies is not Identifies.BIRTH_DATE:
-        return days
-    return pl.when(days < DAYS_OF_OLDEST).then(days)
-
-
 def _unless_oldest(column: Column, cells: pl.Expr) -> pl.Expr:
     """Nothing of a birth date for the oldest; other dates as they are."""
     return pl.when(~pl.col(_OLDEST)).then(cells) if column.identifies is Identifies.BIRTH_DATE else cells
 
 
-def _scrubbed(frame: pl.DataFrame, column: Column, contract: Contract, scrub: Scrub) -> pl.DataFrame:
+def _scrubbed(cells: pl.Series, patients: pl.Series | None, column: Column, scrub: Scrub) -> pl.DataFrame:
     """Free text after the scrubber."""
-    patient = contract.of_domain(Domain.PATIENT)
-    texts = scrub(frame[column.name], frame[patient.name] if patient else None)
-    if len(texts) != frame.height or texts.dtype != pl.String:
+    texts = scrub(cells, patients)
+    if len(texts) != len(cells) or texts.dtype != pl.String:
         raise Permanent("scrub-broken", f"column {column.name} came back from scrubbing with another length or type")
     return texts.alias(column.output_name).to_frame()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from slidekeeper.model.contract import TIMES, Column, Dialect, Identifies, ValueType
+from slidekeeper.model.contract import TRUTHS, Column, Dialect, ValueType
 
-TRUE = ("true", "t", "yes", "y", "1", "ja", "j")
-FALSE = ("false", "f", "no", "n", "0", "nein")
 DECIMAL_TEXT = r"^[+-]?[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?$"
 
 
@@ -36,35 +34,11 @@ def decimal(text: pl.Expr, dialect: Dialect) -> pl.Expr:
 
 
 def boolean(text: pl.Expr) -> pl.Expr:
-    """Boolean from the usual words, without regard to case."""
+    """Boolean from the contract's words, without regard to case."""
     word = text.str.strip_chars().str.to_lowercase()
-    return pl.when(word.is_in(TRUE)).then(pl.lit(True)).when(word.is_in(FALSE)).then(pl.lit(False))
+    return word.replace_strict(list(TRUTHS), list(TRUTHS.values()), default=None, return_dtype=pl.Boolean)
 
 
 def day(column: Column) -> pl.Expr:
-    """Date of a date or datetime column; the time of day is left behind.
-
-    A birth date with a two-digit year cannot lie in the future: such a year belongs to the century before. Which "future" is judged
-    by the caller, who knows the day; see :func:`birth_day`.
-    """
-    if column.type not in TIMES:
-        return pl.lit(None, dtype=pl.Date)
+    """Date of a date or datetime column; the time of day is left behind."""
     return pl.col(column.name).str.strip_chars().str.to_date(column.format, strict=False)
-
-
-def birth_day(column: Column, today: pl.Expr) -> pl.Expr:
-    """Date of birth; one after ``today`` with a two-digit year was a century earlier."""
-    born = day(column)
-    if not short_year(column):
-        return born
-    return pl.when(born > today).then(born.dt.offset_by("-100y")).otherwise(born)
-
-
-def short_year(column: Column) -> bool:
-    """Whether the column's dates have two-digit years."""
-    return "%y" in column.format or "%D" in column.format or "%x" in column.format
-
-
-def any_day(column: Column, today: pl.Expr) -> pl.Expr:
-    """Date of any date column, by what it identifies."""
-    return birth_day(column, today) if column.identifies is Identifies.BIRTH_DATE else day(column)
