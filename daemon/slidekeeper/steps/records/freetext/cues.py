@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from slidekeeper.steps.records.freetext.document import Document, Word
 from slidekeeper.steps.records.freetext.known import PARTICLES
 from slidekeeper.steps.records.freetext.known_in_text import CREDENTIALS
+from slidekeeper.steps.records.freetext.labels import ABBREVIATIONS
 from slidekeeper.steps.records.freetext.spans import Mask, Span
 
 TITLES = frozenset("dr drs mr mrs ms miss mx prof professor herr frau mme sra rev".split())
@@ -60,6 +61,8 @@ def _telling_itself(document: Document, index: int) -> Iterator[Span]:
         yield from _name_from(document, index, sure=True)
     elif word.folded in SAINTS:
         yield from _saint(document, index)
+    elif word.upper and word.folded in ABBREVIATIONS:
+        yield from _town(document, index)
     elif word.folded in FACILITIES or word.folded in WEAK_FACILITIES:
         yield from _facility(document, index)
 
@@ -100,7 +103,7 @@ def _could_be_name(word: Word, *, sure: bool) -> bool:
         return word.capital
     if word.folded in PARTICLES and not word.upper:
         return True
-    if not word.titled or word.function or len(word.folded) < SHORTEST_NAME:
+    if not word.titled or word.function or word.folded in TITLES or len(word.folded) < SHORTEST_NAME:
         return False
     return sure or (not word.ordinary and (not word.upper or len(word.folded) >= SHORTEST_UPPER))
 
@@ -132,6 +135,15 @@ def _facility(document: Document, index: int) -> Iterator[Span]:
     sure = words[index].folded in FACILITIES
     if names and (sure or any(not name.ordinary for name in names)):
         yield Span(document.starts[first], document.ends[_place_end(document, index)], Mask.PLACE)
+
+
+def _town(document: Document, index: int) -> Iterator[Span]:
+    """``Chicago, IL``"""
+    first = index
+    while first > 0 and document.gap(first - 1) == (", " if first == index else " ") and _could_be_place(document.words[first - 1]):
+        first -= 1
+    if any(not word.ordinary and not word.upper for word in document.words[first:index]) and document.text[document.ends[index] :][:1] not in {"-", "+", ":"}:
+        yield Span(document.starts[first], document.ends[index], Mask.PLACE)
 
 
 def _place_from(document: Document, first: int) -> Iterator[Span]:

@@ -44,6 +44,7 @@ COMPACT = re.compile(r"(?<!\d)(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[0
 MONTH_AND_YEAR = re.compile(r"(?<![\d/.-])(?:0?[1-9]|1[0-2])[/-](?:19|20)\d\d(?![\d/-])")
 PARTIAL = re.compile(r"(?<![\d/.,-])(\d{1,2})([/.-])(\d{1,2})(?:\2(?!\d))?(?![\d/%]|[.,-]\d)")
 """Two small numbers: a date, a fraction, a range or a score; ``7.4.`` with its last point."""
+DIGITS = re.compile(r"\d+")
 CUE = re.compile(
     r"(?:\b(?:on|dated?|dob|born|b|collected|received|rec'?d|taken|since|until|signed|reported|obtained|seen|visit|admitted|discharged|birthday|due)"
     r"[.:]?|\bd\.?o\.?b\.?:?) \Z",
@@ -57,8 +58,11 @@ DAYS, MONTHS_OF_YEAR = 31, 12
 def dates(document: Document) -> Iterator[Span]:
     """Every date with a year or a month's name, and every ``7/4`` after a word like ``on`` or ``collected``."""
     text = document.text
-    for pattern in (FULL, COMPACT, MONTH_AND_YEAR):
-        yield from (Span(match.start(), match.end(), Mask.DATE) for match in pattern.finditer(text) if _plausible(match.group()))
+    for digits in DIGITS.finditer(text):
+        for pattern in (FULL, COMPACT, MONTH_AND_YEAR):
+            match = pattern.match(text, digits.start())
+            if match and _plausible(match.group()):
+                yield Span(match.start(), match.end(), Mask.DATE)
     yield from _cued(text)
     for index, word in enumerate(document.words):
         if word.folded in MONTHS:
@@ -67,7 +71,7 @@ def dates(document: Document) -> Iterator[Span]:
 
 def partial_dates(text: str) -> Iterator[tuple[Span, tuple[int, int]]]:
     """All pairs of small numbers that could be a day and a month, with the two numbers."""
-    for match in PARTIAL.finditer(text):
+    for match in filter(None, (PARTIAL.match(text, digits.start()) for digits in DIGITS.finditer(text))):
         one, other = int(match[1]), int(match[3])
         if 1 <= min(one, other) <= MONTHS_OF_YEAR and 1 <= max(one, other) <= DAYS:
             yield Span(match.start(), match.end(3), Mask.DATE), (one, other)

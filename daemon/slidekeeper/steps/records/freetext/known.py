@@ -19,6 +19,8 @@ PARTICLES = frozenset("van von der den de del della di da dos du la le los las e
 """Parts of names that are no name alone."""
 HONORIFICS = frozenset("mr mrs ms miss mx dr prof professor md phd do rn np pa jr sr ii iii iv esq frcpath dipl med".split())
 """What stands beside a name in a cell and belongs to no person."""
+HEAD = 3
+"""Characters by which the beginning of a number is told."""
 MOST_INITIALS = 6
 """Names of one part that are combined to initials; more would make every pair of letters one."""
 
@@ -35,10 +37,12 @@ class Known:
     initials: set[str] = field(default_factory=set)
     words: dict[str, Mask] = field(default_factory=dict)
     """Single words that go wherever they stand: a town, a ZIP code."""
-    phrases: dict[str, list[tuple[tuple[str, ...], Mask]]] = field(default_factory=dict)
-    """Rows of words, by the first of them."""
+    phrases: dict[tuple[str, str], list[tuple[tuple[str, ...], Mask]]] = field(default_factory=dict)
+    """Rows of words, by the first two of them."""
     numbers: dict[str, Mask] = field(default_factory=dict)
     """Compact numbers."""
+    heads: set[str] = field(default_factory=set)
+    """How numbers begin: most rows of digits are no known number's and are told by these."""
     days: set[tuple[int, int]] = field(default_factory=set)
     """Month and day, in both orders."""
     address: set[str] = field(default_factory=set)
@@ -61,6 +65,7 @@ def known_from(identifiers: Iterable[KnownIdentifier], vocabulary: Vocabulary) -
         else:
             ADDERS.get(identifier.kind, _add_nothing)(known, value, parts, vocabulary)
     _add_initials(known, givens)
+    known.heads = {number[:length] for number in known.numbers for length in range(1, HEAD + 1)}
     return known
 
 
@@ -68,15 +73,13 @@ def _add_name(known: Known, value: str, parts: tuple[str, ...]) -> tuple[str, ..
     """Add a name's parts; returns those that make its initials."""
     own = tuple(part for part in parts if part not in HONORIFICS) or parts
     telling = [part for part in own if part not in PARTICLES and len(part) > 1] or [part for part in own if len(part) > 1]
-    for word in WORD.findall(value):
-        if folded(word) in telling:
-            known.names |= spellings(word)
-    known.particles.update(set(own) - known.names)
+    names = {spelling for word in WORD.findall(value) if folded(word) in telling for spelling in spellings(word)}
+    known.particles.update(set(own) - names)
     if len(own) > 1:
-        known.names |= {"".join(own), "".join(telling)}
+        names |= {"".join(own), "".join(telling)}
         _add_phrase(known, own, Mask.NAME)
-    for name in (each for each in known.names if len(each) >= SHORTEST_SLIP):
-        known.slips |= neighbourhood(name)
+    known.names |= names
+    known.slips.update(*(neighbourhood(name) for name in names if len(name) >= SHORTEST_SLIP))
     if any(sign.isalpha() and sign.upper() == sign.lower() for sign in value):
         known.uncased |= {word for word in WORD.findall(value) if len(word) > 1}
     return own
@@ -101,7 +104,7 @@ def _letters(own: tuple[str, ...]) -> set[str]:
 
 
 def _add_phrase(known: Known, parts: tuple[str, ...], mask: Mask) -> None:
-    known.phrases.setdefault(parts[0], []).append((parts, mask))
+    known.phrases.setdefault((parts[0], parts[1]), []).append((parts, mask))
 
 
 def _add_number(known: Known, value: str, parts: tuple[str, ...], _: Vocabulary) -> None:

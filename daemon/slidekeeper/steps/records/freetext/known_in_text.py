@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from slidekeeper.steps.records.freetext.dates import partial_dates
 from slidekeeper.steps.records.freetext.document import Document, Word
-from slidekeeper.steps.records.freetext.known import STREETS, Known
+from slidekeeper.steps.records.freetext.known import HEAD, STREETS, Known
 from slidekeeper.steps.records.freetext.numbers import SHORTEST
 from slidekeeper.steps.records.freetext.spans import JOINT, Mask, Span
 from slidekeeper.steps.records.freetext.spelling import is_slip
@@ -53,9 +54,10 @@ def batch_spans(document: Document, known: Known) -> Iterator[Span]:
 def _pairs(document: Document, known: Known) -> Iterator[int]:
     """Two names of the batch side by side count whatever their case, and though one of them be an ordinary word."""
     words = document.words
-    names = [word.folded in known.names for word in words]
-    for index in range(len(words) - 1):
-        if names[index] and names[index + 1] and JOINT.fullmatch(document.gap(index)):
+    names = known.names
+    hits = [index for index, word in enumerate(words) if word.folded in names]
+    for index, following in pairwise(hits):
+        if following == index + 1 and JOINT.fullmatch(document.gap(index)):
             pair = words[index : index + 2]
             if not any(word.function for word in pair) and not all(word.ordinary for word in pair):
                 yield from (index, index + 1)
@@ -158,11 +160,11 @@ def _words_and_phrases(document: Document, known: Known) -> Iterator[Span]:
 
 def _rows(document: Document, known: Known) -> Iterator[Span]:
     """Whole values, word by word, whatever stands between the words."""
-    words = document.words
-    for index, word in enumerate(words):
-        for parts, mask in known.phrases.get(word.folded, ()):
+    row = [word.folded for word in document.words]
+    for index, pair in enumerate(pairwise(row)):
+        for parts, mask in known.phrases.get(pair, ()):
             last = index + len(parts)
-            if tuple(each.folded for each in words[index:last]) == parts:
+            if tuple(row[index:last]) == parts:
                 yield Span(document.starts[index], document.ends[last - 1], mask)
 
 
@@ -192,18 +194,21 @@ def _numbers(document: Document, known: Known, *, within: bool) -> Iterator[Span
     for index, word in enumerate(words):
         if not word.digits and not (len(word.folded) <= LONGEST_PREFIX and index + 1 < len(words) and words[index + 1].digits):
             continue
-        yield from _number_from(document, index, numbers)
+        yield from _number_from(document, index, known)
         if within and len(word.folded) > SHORTEST_WITHIN and any(len(each) >= SHORTEST_WITHIN and each in word.folded for each in numbers):
             yield Span(document.starts[index], document.ends[index], Mask.ID)
 
 
-def _number_from(document: Document, first: int, numbers: dict[str, Mask]) -> Iterator[Span]:
+def _number_from(document: Document, first: int, known: Known) -> Iterator[Span]:
     """The longest known number that begins at a word."""
+    numbers, heads = known.numbers, known.heads
     words, row, found = document.words, "", None
     for last in range(first, min(first + MOST_WORDS, len(words))):
         if last > first and not SEPARATOR.fullmatch(document.gap(last - 1)):
             break
         row += words[last].folded
+        if row[:HEAD] not in heads and (row[0] != "0" or row.lstrip("0")[:HEAD] not in heads):
+            break
         mask = numbers.get(row) or (numbers.get(row.lstrip("0")) if row[:1] == "0" else None)
         if mask and len(row) >= SHORTEST:
             found = last, mask

@@ -16,6 +16,7 @@ from slidekeeper.steps.records.freetext.document import Dictionary, read
 from slidekeeper.steps.records.freetext.identifiers import KnownIdentifier
 from slidekeeper.steps.records.freetext.known import Known, known_from
 from slidekeeper.steps.records.freetext.known_in_text import batch_spans, patient_spans
+from slidekeeper.steps.records.freetext.labels import labelled_spans
 from slidekeeper.steps.records.freetext.patterns import pattern_spans
 from slidekeeper.steps.records.freetext.spans import Mask, Span, outside_marks, replaced, united
 from slidekeeper.steps.records.freetext.spelling import prepared
@@ -90,7 +91,7 @@ class Scrubber:
     def _find(self, text: str, known: Known) -> list[Span]:
         document = read(text, self._dictionary)
         spans = [*patient_spans(document, known), *batch_spans(document, self._batch)]
-        spans += (*pattern_spans(text), *dates(document), *cued_spans(document))
+        spans += (*pattern_spans(text), *labelled_spans(document), *dates(document), *cued_spans(document))
         if self._model is not None:
             spans += (Span(start, end, Mask.NAME) for start, end in self._model.names([text])[0])
         return outside_marks(text, united(text, spans))
