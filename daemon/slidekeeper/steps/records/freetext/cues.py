@@ -37,7 +37,7 @@ FACILITIES = frozenset(
 """With a capitalised word before it, the name of a place."""
 WEAK_FACILITIES = frozenset("center centre ctr institute oncology medical med health general college school foundation associates pavilion memorial".split())
 SAINTS = frozenset({"st", "saint", "mt", "mount"})
-AT = frozenset({"at", "from"})
+AT = frozenset({"at", "from", "in"})
 MOST_PLACE_WORDS = 5
 WITHIN_PLACE = re.compile(r" |\. |-|, (?=St)")
 
@@ -76,7 +76,7 @@ def _name_from(document: Document, first: int, *, sure: bool) -> Iterator[Span]:
     words = document.words
     if first >= len(words) or (first and not AFTER_CUE.fullmatch(document.gap(first - 1)) and not sure):
         return
-    last, expected = first - 1, False
+    last, expected, titled = first - 1, False, sure
     for index in range(first, min(first + MOST_NAME_WORDS, len(words))):
         if index > first and not _tied(document, index):
             break
@@ -86,7 +86,7 @@ def _name_from(document: Document, first: int, *, sure: bool) -> Iterator[Span]:
         sure, expected = sure and words[index].initial, words[index].initial or words[index].given
     while last >= first and (words[last].folded in PARTICLES and words[last].folded not in CREDENTIALS):
         last -= 1
-    if last >= first and any(not word.initial for word in words[first : last + 1]):
+    if last >= first and (titled or any(not word.initial for word in words[first : last + 1])):
         yield Span(document.starts[first], document.ends[last], Mask.NAME)
 
 
@@ -116,7 +116,7 @@ def _is_person(document: Document, index: int) -> bool:
     if following.initial:
         after = document.text[document.ends[index + 1] : document.ends[index + 1] + 1]
         return not word.ordinary and (after in {".", ","} or word.given)
-    return word.given and not word.ordinary and following.titled and not following.ordinary and not following.upper
+    return word.given and not word.ordinary and following.titled and not following.function and not following.upper
 
 
 def _saint(document: Document, index: int) -> Iterator[Span]:
@@ -147,10 +147,14 @@ def _town(document: Document, index: int) -> Iterator[Span]:
 
 
 def _place_from(document: Document, first: int) -> Iterator[Span]:
-    """``at Stanford``, ``from Royal Marsden``: words with capitals, the first of which means nothing else."""
+    """``at Stanford``, ``from Royal Marsden``: words with capitals, unless all of them are abbreviations or one ordinary word."""
     words = document.words
-    if first < len(words) and document.gap(first - 1) == " " and words[first].titled and not words[first].ordinary:
-        yield Span(document.starts[first], document.ends[_place_end(document, first)], Mask.PLACE)
+    first += first < len(words) and words[first].folded == "the"
+    if first >= len(words) or document.gap(first - 1) != " " or not _could_be_place(words[first]):
+        return
+    last = _place_end(document, first)
+    if any(not word.ordinary for word in words[first : last + 1]) or (last > first and not any(word.upper for word in words[first : last + 1])):
+        yield Span(document.starts[first], document.ends[last], Mask.PLACE)
 
 
 def _place_end(document: Document, first: int) -> int:

@@ -32,7 +32,7 @@ DAY = re.compile(r"(\d{1,2})(st|nd|rd|th|er|e)?")
 YEAR = re.compile(r"(19|20)\d\d")
 SHORT_YEAR = re.compile(r"\d\d")
 NEAR = re.compile(r"[\s,.\-/'’]{0,3}")
-TIED = re.compile(r"[-/.'’]| ['’]")
+TIED = re.compile(r"[-/.'’]|,? ['’]")
 """Before a year of two digits: ``30-OCT-20``."""
 BETWEEN = frozenset({"of", "de", "the", "den", "di", "del", "le"})
 

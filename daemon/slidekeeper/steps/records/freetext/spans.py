@@ -45,9 +45,9 @@ class Span(NamedTuple):
 
 
 def united(text: str, spans: Iterable[Span]) -> list[Span]:
-    """In order and apart: overlapping ranges become one under the first one's mask, as do neighbours of one mask."""
+    """In order and apart: overlapping ranges become one under the mask of the first and longest, as do neighbours of one mask."""
     result: list[Span] = []
-    for span in sorted(spans):
+    for span in sorted(spans, key=lambda span: (span.start, -span.end)):
         last = result[-1] if result else None
         if last and (span.start < last.end or _continues(text, last, span)):
             result[-1] = Span(last.start, max(last.end, span.end), last.mask)
