@@ -21,6 +21,7 @@ from slidekeeper.model.contract import Identifies
 from slidekeeper.steps.records.freetext.identifiers import KnownIdentifier
 from slidekeeper.steps.records.freetext.scrubber import Scrubber
 from slidekeeper.steps.records.freetext.spans import Span
+from slidekeeper.steps.records.freetext.spelling import prepared
 
 COLUMNS = {
     "name_first": Identifies.NAME,
@@ -39,7 +40,7 @@ COLUMNS = {
     "phone": Identifies.PHONE,
     "email": Identifies.EMAIL,
 }
-NEUTRAL = frozenset("dr mr mrs ms patient id mrn site medicare case no number the of at in".split())
+NEUTRAL = frozenset({"dr", "mr", "mrs", "ms", "patient", "id", "mrn", "site", "medicare", "case", "no", "number", "the", "of", "at", "in"})
 """Words within a tagged value that tell nothing and may stay."""
 BUILT_ON = 1500
 WORD = re.compile(r"\w+")
@@ -89,7 +90,7 @@ def measure_notes(path: Path) -> None:
     for title, half in (("built on", slice(0, BUILT_ON)), ("never looked at", slice(BUILT_ON, None))):
         figures = Figures()
         for note, record in zip(notes[half], records[half], strict=True):
-            count_note(figures, note, scrubber.find(note["text"], record))
+            count_note(figures, note, scrubber.find(prepared(note["text"]), record))
         figures.print(f"notes {title} ({len(notes[half]):,})")
         started = time.process_time()
         for note, record in zip(notes[half], records[half], strict=True):
@@ -103,12 +104,14 @@ def count_note(figures: Figures, note: dict[str, object], found: list[Span]) -> 
     for start, end, kind in spans:
         figures.there[kind] += 1
         figures.found[kind] += masked.issuperset(range(start, end))
-    count_words(figures, str(note["text"]), positions((start, end) for start, end, _ in spans), masked)
+    count_words(figures, prepared(str(note["text"])), positions((start, end) for start, end, _ in spans), masked)
 
 
 def spans_of(note: dict[str, object]) -> Iterator[tuple[int, int, str]]:
-    """Spans of a note, each under its kind and under whether the record has it."""
-    for start, end, kind, recorded in note["spans"]:  # type: ignore[attr-defined]
+    """Spans in a note's prepared text, each under its kind and under all; with or without a record of it."""
+    text = str(note["text"])
+    for first, last, kind, recorded in note["spans"]:  # type: ignore[attr-defined]
+        start, end = len(prepared(text[:first])), len(prepared(text[:last].rstrip()))
         yield start, end, f"{kind} {'in record' if recorded else 'unknown'}"
         yield start, end, f"all {'in record' if recorded else 'unknown'}"
 

@@ -31,7 +31,9 @@ class SpacyNames:
         Raises:
             Permanent: ``names-model-missing``, the pipeline is not installed.
         """
-        return [[(entity.start_char, entity.end_char) for entity in text.ents if entity.label_ in PERSON] for text in self._model().pipe(texts)]
+        return [
+            [(entity.start_char, entity.end_char) for entity in text.ents if entity.label_ in PERSON] for text in self._model().pipe(texts)
+        ]
 
     def _model(self) -> Any:
         if self._loaded is None:

@@ -15,12 +15,13 @@ from slidekeeper.steps.records.freetext.numbers import compact
 from slidekeeper.steps.records.freetext.scrubber import Scrubber
 from slidekeeper.steps.records.freetext.spans import MARK
 from slidekeeper.steps.records.freetext.spelling import folded, is_slip, neighbourhood
+from slidekeeper.steps.records.freetext.vocabulary import shipped
 
 SCRUBBER = Scrubber([KnownIdentifier.of(Identifies.NAME, "Perea"), KnownIdentifier.of(Identifies.ID, "S16-55632")])
 FRAGMENTS = st.sampled_from(
-    "Dr. Mr Mrs. Pinto PINTO Carolina A. C Perea and the from at St. Clinic Hospital signed by Patient : , . - / ( ) [ ] [NAME] [DATE] [ID] # MRN "
-    "2016 02 07 7 Feb 2/7 16 on 20370477 20 370 477 S16 55632 A1 95 year old 555-123-4567 +1 @ example.org www. 12 Oak Street Chicago, IL 60601 "
-    "x x-ray HER2 1+ 3+4 O'Sullivan ’s é ﬁ ² Ω 李 a b".split()
+    "Dr. Mr Mrs. Pinto PINTO Carolina A. C Perea and the from at St. Clinic Hospital signed by Patient : , . - / ( ) [ ] [NAME] "
+    "[DATE] [ID] # MRN 2016 02 07 7 Feb 2/7 16 on 20370477 20 370 477 S16 55632 A1 95 year old 555-123-4567 +1 @ example.org www. "
+    "12 Oak Street Chicago, IL 60601 x x-ray HER2 1+ 3+4 O'Sullivan ’s é ﬁ ² Ω 李 a b".split()
 )
 TEXTS = st.lists(st.one_of(FRAGMENTS, st.text(max_size=4)), max_size=25).flatmap(
     lambda parts: st.lists(st.sampled_from(["", " ", " ", "\n", "-"]), min_size=len(parts), max_size=len(parts)).map(
@@ -29,11 +30,18 @@ TEXTS = st.lists(st.one_of(FRAGMENTS, st.text(max_size=4)), max_size=25).flatmap
 )
 LATIN = st.characters(codec="latin-1", categories=["Lu", "Ll"])
 NAMES = st.text(LATIN, min_size=4, max_size=12).map(str.capitalize)
-FILLERS = st.lists(st.sampled_from("tissue shows no atypia margin clear Gleason 3+4 of 1.2 cm, level; HER2 (x)".split()), max_size=6).map(" ".join)
-FREELY = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FILLERS = st.lists(st.sampled_from("tissue shows no atypia margin clear Gleason 3+4 of 1.2 cm, level; HER2 (x)".split()), max_size=6).map(
+    " ".join
+)
+FREELY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 CAROLINA = [
     KnownIdentifier.of(kind, value)
-    for kind, value in ((Identifies.NAME, "Carolina"), (Identifies.NAME, "Pinto"), (Identifies.ID, "20370477"), (Identifies.DATE, "2016-02-07"))
+    for kind, value in (
+        (Identifies.NAME, "Carolina"),
+        (Identifies.NAME, "Pinto"),
+        (Identifies.ID, "20370477"),
+        (Identifies.DATE, "2016-02-07"),
+    )
 ]
 
 
@@ -71,8 +79,8 @@ def test_no_known_name_survives_with_a_letter_left_out_beside_the_other(before: 
     slip = name[:left_out] + name[left_out + 1 :]
     known = [KnownIdentifier.of(Identifies.NAME, name), KnownIdentifier.of(Identifies.NAME, "Carolina")]
     scrubbed = SCRUBBER.scrub(f"{before} Carolina {slip} {after}", known).text
-    assert not SCRUBBER._dictionary.word(slip).function or slip
-    assert re.search(rf"\[NAME\] {re.escape(slip)}\b", scrubbed) is None or SCRUBBER._dictionary.word(slip).function
+    is_one_slip = is_slip(folded(slip), folded(name)) and folded(slip) not in shipped().function
+    assert not is_one_slip or slip not in WORD.findall(without_marks(scrubbed))
 
 
 @FREELY

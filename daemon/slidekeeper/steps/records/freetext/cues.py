@@ -14,14 +14,14 @@ from slidekeeper.steps.records.freetext.spans import Mask, Span
 TITLES = frozenset("dr drs mr mrs ms miss mx prof professor herr frau mme sra rev".split())
 """After these a capitalised word is a name, whatever else it may mean: Mr. White."""
 ROLES = frozenset(
-    "patient pt physician pathologist surgeon oncologist doctor nurse attending resident fellow clinician referrer provider wife husband son daughter "
-    "brother sister mother father mom dad spouse partner guardian caregiver uncle aunt niece nephew cousin contact name named attn cc signed "
-    "pathologists radiologist dermatologist cardiologist neurologist".split()
+    "patient pt physician pathologist surgeon oncologist doctor nurse attending resident fellow clinician referrer provider wife "
+    "husband son daughter brother sister mother father mom dad spouse partner guardian caregiver uncle aunt niece nephew cousin "
+    "contact name named attn cc signed pathologists radiologist dermatologist cardiologist neurologist".split()
 )
 """Before or after these a capitalised word that means nothing else is a name."""
 ACTS = frozenset(
-    "signed referred reviewed dictated performed submitted verified seen requested ordered transcribed reported interpreted diagnosed examined grossed "
-    "discussed spoke given communicated faxed w called treated evaluated managed collected out".split()
+    "signed referred reviewed dictated performed submitted verified seen requested ordered transcribed reported interpreted "
+    "diagnosed examined grossed discussed spoke given communicated faxed w called treated evaluated managed collected out".split()
 )
 LINKS = frozenset({"by", "with", "to", "w", "per"})
 AFTER_CUE = re.compile(r"[\s.:,#/-]{1,3}")
@@ -32,10 +32,13 @@ SHORTEST_UPPER = 4
 """Letters of a name in capitals; shorter ones are abbreviations."""
 
 FACILITIES = frozenset(
-    "hospital hospitals hosp clinic clinics infirmary klinikum krankenhaus hospice sanatorium hopital healthcare university universitätsklinikum".split()
+    "hospital hospitals hosp clinic clinics infirmary klinikum krankenhaus hospice sanatorium hopital healthcare university "
+    "universitätsklinikum".split()
 )
 """With a capitalised word before it, the name of a place."""
-WEAK_FACILITIES = frozenset("center centre ctr institute oncology medical med health general college school foundation associates pavilion memorial".split())
+WEAK_FACILITIES = frozenset(
+    "center centre ctr institute oncology medical med health general college school foundation associates pavilion memorial".split()
+)
 SAINTS = frozenset({"st", "saint", "mt", "mount"})
 AT = frozenset({"at", "from", "in"})
 MOST_PLACE_WORDS = 5
@@ -87,7 +90,7 @@ def _name_from(document: Document, first: int, *, sure: bool) -> Iterator[Span]:
     while last >= first and (words[last].folded in PARTICLES and words[last].folded not in CREDENTIALS):
         last -= 1
     if last >= first and (titled or any(not word.initial for word in words[first : last + 1])):
-        yield Span(document.starts[first], document.ends[last], Mask.NAME)
+        yield Span(document.starts[first], document.end(last), Mask.NAME)
 
 
 def _tied(document: Document, index: int) -> bool:
@@ -129,7 +132,12 @@ def _saint(document: Document, index: int) -> Iterator[Span]:
 def _facility(document: Document, index: int) -> Iterator[Span]:
     """The words with capitals before a hospital's kind, if one of them is its own name."""
     words, first = document.words, index
-    while first > 0 and index - first < MOST_PLACE_WORDS and WITHIN_PLACE.fullmatch(document.gap(first - 1)) and _could_be_place(words[first - 1]):
+    while (
+        first > 0
+        and index - first < MOST_PLACE_WORDS
+        and WITHIN_PLACE.fullmatch(document.gap(first - 1))
+        and _could_be_place(words[first - 1])
+    ):
         first -= 1
     names = words[first:index]
     sure = words[index].folded in FACILITIES
@@ -142,7 +150,9 @@ def _town(document: Document, index: int) -> Iterator[Span]:
     first = index
     while first > 0 and document.gap(first - 1) == (", " if first == index else " ") and _could_be_place(document.words[first - 1]):
         first -= 1
-    if any(not word.ordinary and not word.upper for word in document.words[first:index]) and document.text[document.ends[index] :][:1] not in {"-", "+", ":"}:
+    if any(not word.ordinary and not word.upper for word in document.words[first:index]) and document.text[document.ends[index] :][
+        :1
+    ] not in {"-", "+", ":"}:
         yield Span(document.starts[first], document.ends[index], Mask.PLACE)
 
 
@@ -153,7 +163,9 @@ def _place_from(document: Document, first: int) -> Iterator[Span]:
     if first >= len(words) or document.gap(first - 1) != " " or not _could_be_place(words[first]):
         return
     last = _place_end(document, first)
-    if any(not word.ordinary for word in words[first : last + 1]) or (last > first and not any(word.upper for word in words[first : last + 1])):
+    if any(not word.ordinary for word in words[first : last + 1]) or (
+        last > first and not any(word.upper for word in words[first : last + 1])
+    ):
         yield Span(document.starts[first], document.ends[last], Mask.PLACE)
 
 

@@ -50,7 +50,9 @@ CUE = re.compile(
     r"[.:]?|\bd\.?o\.?b\.?:?) \Z",
     re.IGNORECASE,
 )
-COUNTED = re.compile(r"\s*(?:of\b|slides?\b|levels?\b|nodes?\b|cores?\b|positive|lymph|blocks?\b|margins?\b|hpf|mm\b|cm\b|%)", re.IGNORECASE)
+COUNTED = re.compile(
+    r"\s*(?:of\b|slides?\b|levels?\b|nodes?\b|cores?\b|positive|lymph|blocks?\b|margins?\b|hpf|mm\b|cm\b|%)", re.IGNORECASE
+)
 LONGEST_CUE = 14
 DAYS, MONTHS_OF_YEAR = 31, 12
 
@@ -96,7 +98,9 @@ def readings(value: str) -> frozenset[datetime.date]:
 def digits_of(date: datetime.date) -> frozenset[str]:
     """A date as digits alone, in every order."""
     year, month, day = f"{date.year:04}", f"{date.month:02}", f"{date.day:02}"
-    return frozenset((year + month + day, day + month + year, month + day + year, year[2:] + month + day, day + month + year[2:], month + day + year[2:]))
+    return frozenset(
+        (year + month + day, day + month + year, month + day + year, year[2:] + month + day, day + month + year[2:], month + day + year[2:])
+    )
 
 
 def _dates(parts: list[int]) -> Iterator[datetime.date]:

@@ -15,7 +15,9 @@ from slidekeeper.steps.records.freetext.spans import Mask
 from slidekeeper.steps.records.freetext.spelling import folded, neighbourhood, prepared, spellings
 from slidekeeper.steps.records.freetext.vocabulary import Vocabulary
 
-PARTICLES = frozenset("van von der den de del della di da dos du la le los las el al bin ibn ben ter ten zu zur mac mc st af av y e i".split())
+PARTICLES = frozenset(
+    "van von der den de del della di da dos du la le los las el al bin ibn ben ter ten zu zur mac mc st af av y e i".split()
+)
 """Parts of names that are no name alone."""
 HONORIFICS = frozenset("mr mrs ms miss mx dr prof professor md phd do rn np pa jr sr ii iii iv esq frcpath dipl med".split())
 """What stands beside a name in a cell and belongs to no person."""
@@ -90,7 +92,7 @@ def _add_initials(known: Known, names: list[tuple[str, ...]]) -> None:
     for own in names:
         if len(own) > 1:
             known.initials.add("".join(part[0] for part in own))
-    single = [own for own in names][:MOST_INITIALS]
+    single = names[:MOST_INITIALS]
     for one, other in itertools.permutations(single, 2):
         for left, right in itertools.product(_letters(one), _letters(other)):
             known.initials.add(left + right)
@@ -133,7 +135,9 @@ def _add_birth_date(known: Known, value: str, parts: tuple[str, ...], vocabulary
 def _add_address(known: Known, _: str, parts: tuple[str, ...], vocabulary: Vocabulary) -> None:
     _add_whole(known, parts, Mask.ADDRESS)
     known.address.update(parts)
-    telling = [part for part in parts if part.isalpha() and len(part) >= SHORTEST and part not in vocabulary.ordinary and part not in STREETS]
+    telling = [
+        part for part in parts if part.isalpha() and len(part) >= SHORTEST and part not in vocabulary.ordinary and part not in STREETS
+    ]
     known.words |= dict.fromkeys(telling, Mask.ADDRESS)
 
 
@@ -170,7 +174,7 @@ ADDERS: dict[Identifies, Callable[[Known, str, tuple[str, ...], Vocabulary], Non
     Identifies.EMAIL: _add_email,
 }
 STREETS = frozenset(
-    "street road avenue boulevard drive lane court place square terrace trail parkway highway circle plaza apartment suite unit floor building "
-    "north south east west strasse platz allee port lake mount fort saint house".split()
+    "street road avenue boulevard drive lane court place square terrace trail parkway highway circle plaza apartment suite unit "
+    "floor building north south east west strasse platz allee port lake mount fort saint house".split()
 )
 """Words of addresses that tell nothing alone."""

@@ -94,7 +94,7 @@ def _widened(document: Document, hits: set[int], known: Known, *, of_patient: bo
         if index in done:
             continue
         first = last = index
-        while first - 1 not in done and _belongs(document, first - 1, -1, known, of_patient) or first - 1 in hits - done:
+        while (first - 1 not in done and _belongs(document, first - 1, -1, known, of_patient)) or first - 1 in hits - done:
             first -= 1
         while last + 1 in hits or _belongs(document, last + 1, 1, known, of_patient):
             last += 1
@@ -103,7 +103,7 @@ def _widened(document: Document, hits: set[int], known: Known, *, of_patient: bo
 
 
 def _ranges(document: Document, first: int, last: int) -> Iterator[Span]:
-    return (Span(document.starts[index], document.ends[index], Mask.NAME) for index in range(first, last + 1))
+    return (Span(document.starts[index], document.end(index), Mask.NAME) for index in range(first, last + 1))
 
 
 def _belongs(document: Document, index: int, side: int, known: Known, of_patient: bool) -> bool:
@@ -148,7 +148,7 @@ def _dotted(document: Document, index: int, known: Known) -> Iterator[Span]:
         last += 1
         letters += document.words[last].folded
         if letters in known.initials:
-            yield Span(document.starts[index], document.ends[last], Mask.NAME)
+            yield Span(document.starts[index], document.end(last), Mask.NAME)
 
 
 def _words_and_phrases(document: Document, known: Known) -> Iterator[Span]:
@@ -174,7 +174,9 @@ def _addresses(document: Document, known: Known) -> Iterator[Span]:
         return
     words, start = document.words, 0
     for index in range(len(words) + 1):
-        inside = index < len(words) and words[index].folded in known.address and (index == start or JOINT.fullmatch(document.gap(index - 1)))
+        inside = (
+            index < len(words) and words[index].folded in known.address and (index == start or JOINT.fullmatch(document.gap(index - 1)))
+        )
         if inside:
             continue
         if index - start > 1 and any(_tells(word, known) for word in words[start:index]):
@@ -183,19 +185,22 @@ def _addresses(document: Document, known: Known) -> Iterator[Span]:
 
 
 def _tells(word: Word, known: Known) -> bool:
-    return word.folded in known.words or (word.digits and len(word.folded) >= SHORTEST_BESIDE) or (word.titled and word.folded not in STREETS)
+    return (
+        word.folded in known.words or (word.digits and len(word.folded) >= SHORTEST_BESIDE) or (word.titled and word.folded not in STREETS)
+    )
 
 
 def _numbers(document: Document, known: Known, *, within: bool) -> Iterator[Span]:
     """Known numbers however their digits are grouped; ``within`` also those that a longer row of letters and digits holds."""
-    numbers, words = known.numbers, document.words
-    if not numbers:
+    if not known.numbers:
         return
-    for index, word in enumerate(words):
-        if not word.digits and not (len(word.folded) <= LONGEST_PREFIX and index + 1 < len(words) and words[index + 1].digits):
-            continue
+    words = document.words
+    for index in document.numeric:
+        if index and not words[index - 1].digits and len(words[index - 1].folded) <= LONGEST_PREFIX:
+            yield from _number_from(document, index - 1, known)
         yield from _number_from(document, index, known)
-        if within and len(word.folded) > SHORTEST_WITHIN and any(len(each) >= SHORTEST_WITHIN and each in word.folded for each in numbers):
+        word = words[index].folded
+        if within and len(word) > SHORTEST_WITHIN and any(len(each) >= SHORTEST_WITHIN and each in word for each in known.numbers):
             yield Span(document.starts[index], document.ends[index], Mask.ID)
 
 
@@ -219,6 +224,8 @@ def _number_from(document: Document, first: int, known: Known) -> Iterator[Span]
 
 def _suffix(document: Document, last: int) -> int:
     """The last word of the parts that follow an accession: ``-A1-2``."""
-    while last + 1 < len(document.words) and document.gap(last) in {"-", ".", "/"} and len(document.words[last + 1].folded) <= LONGEST_SUFFIX:
+    while (
+        last + 1 < len(document.words) and document.gap(last) in {"-", ".", "/"} and len(document.words[last + 1].folded) <= LONGEST_SUFFIX
+    ):
         last += 1
     return last

@@ -1,4 +1,4 @@
-"""Numbers that a word before them declares an identifier: ``MRN 5395-0347``, ``Hosp no``, ``Case``, ``Tel``, a state before its ZIP code."""
+"""Numbers that a word before them declares an identifier: ``MRN 5395-0347``, ``Hosp no``, ``Tel``; a state before its ZIP code."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from slidekeeper.steps.records.freetext.patterns import STATES
 from slidekeeper.steps.records.freetext.spans import Mask, Span
 
 IDS = frozenset(
-    "mrn mr fin csn ssn nhs id ids hosp hospital chart account acct acc accession case specimen slide block ref reference visit encounter record records "
-    "security passport licence license policy member subscriber beneficiary medicare medicaid insurance plan claim certificate serial device udi patient "
-    "pt study subject sample lab site hpbn hpn".split()
+    "mrn mr fin csn ssn nhs id ids hosp hospital chart account acct acc accession case specimen slide block ref reference visit "
+    "encounter record records security passport licence license policy member subscriber beneficiary medicare medicaid insurance "
+    "plan claim certificate serial device udi patient pt study subject sample lab site hpbn hpn".split()
 )
 PHONES = frozenset("tel telephone phone ph fax mobile cell pager ext extension call called contact".split())
-NEED_FILLER = frozenset("patient pt study subject sample lab site hosp hospital mr block visit call called device plan records contact".split())
+NEED_FILLER = frozenset(
+    "patient pt study subject sample lab site hosp hospital mr block visit call called device plan records contact".split()
+)
 """Label a number only with ``no``, ``id`` or ``#`` between, or a colon: a hospital may have 1200 beds."""
 FILLERS = frozenset("no nr num number numbers is id code".split())
 ABBREVIATIONS = frozenset(STATES.lower().split("|"))
@@ -31,9 +33,9 @@ MOST_PARTS = 5
 
 def labelled_spans(document: Document) -> Iterator[Span]:
     """Numbers of at least four digits after their label."""
-    words, last = document.words, -1
-    for index, word in enumerate(words):
-        if not word.digits or index <= last:
+    last = -1
+    for index in document.numeric:
+        if index <= last:
             continue
         first, last = _first(document, index), _last(document, index)
         if sum(map(str.isdigit, document.text[document.starts[first] : document.ends[last]])) < FEWEST_DIGITS:

@@ -12,30 +12,36 @@ from stdnum.de import idnr
 from stdnum.fr import nir
 from stdnum.gb import nhs
 from stdnum.nl import bsn
-from stdnum.us import itin, ssn
 
 from slidekeeper.steps.records.freetext.spans import Mask, Span
 
-STATES = (
-    "AL|AK|AZ|AR|CA|CO|CT|DE|DC|FL|GA|HI|ID|IL|IN|IA|KS|KY|LA|ME|MD|MA|MI|MN|MS|MO|MT|NE|NV|NH|NJ|NM|NY|NC|ND|OH|OK|OR|PA|RI|SC|SD|TN|TX|UT|VT|VA|WA|WV|WI|WY"
+STATES = "|".join(
+    "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR PA RI".split()
+    + "SC SD TN TX UT VT VA WA WV WI WY".split()
 )
 STREET_WORDS = (
     "Street|St|Road|Rd|Avenue|Ave|Boulevard|Blvd|Drive|Dr|Lane|Ln|Court|Ct|Place|Pl|Square|Sq|Terrace|Ter|Trail|Trl|Parkway|Pkwy|Highway|Hwy|"
     "Circle|Cir|Way|Crescent|Close|Gardens|Plaza|Alley|Loop|Ridge|Run|Walk|Mews|Route"
 )
+CHECKS = (sin, nhs, idnr, nir, bsn)
+"""Numbers of persons: Canada, United Kingdom, Germany, France, Netherlands. Those of the United States have no checksum, but a form."""
+CARD_DIGITS = 13
+"""Fewest digits of a payment card."""
+
+
 class Recognizer(NamedTuple):
     """A form, what it is, and whether a find holds."""
 
     form: re.Pattern[str]
     mask: Mask
     holds: Callable[[str], bool] | None = None
-    """Gets the marked part; None: always."""
+    """Gets what has the form; None: it always holds."""
 
 
 def _is_issued(number: str) -> bool:
     """Whether some authority's checksum holds; only for digits in groups that could as well be measurements."""
-    checks = (ssn, itin, sin, nhs, idnr, nir, bsn)
-    return any(check.is_valid(number) for check in checks) or (len(re.sub(r"\D", "", number)) >= 13 and luhn.is_valid(number.replace(" ", "").replace("-", "")))  # noqa: PLR2004 - a payment card's fewest digits
+    digits = re.sub(r"\D", "", number)
+    return any(check.is_valid(digits) for check in CHECKS) or (len(digits) >= CARD_DIGITS and luhn.is_valid(digits))
 
 
 def _is_address(number: str) -> bool:
@@ -45,7 +51,9 @@ def _is_address(number: str) -> bool:
 AT_DIGITS = (
     Recognizer(re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]?\d)"), Mask.IP, _is_address),
     Recognizer(re.compile(r"(?<![\w.])\+\d[\d\s().-]{6,16}\d"), Mask.PHONE),
-    Recognizer(re.compile(r"(?<![\w.])(?:1[ .-])?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}(?: ?(?:x|ext\.?) ?\d{1,5})?(?![\w-])"), Mask.PHONE),
+    Recognizer(
+        re.compile(r"(?<![\w.])(?:1[ .-])?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}(?: ?(?:x|ext\.?) ?\d{1,5})?(?![\w-])"), Mask.PHONE
+    ),
     Recognizer(re.compile(r"(?<![\w.])\(?0\d{2,5}\)?[ /-]\d{3,8}(?:[ -]\d{2,4}){0,2}(?!\w)"), Mask.PHONE),
     Recognizer(re.compile(r"(?<![\w.])(?:\d{3}-\d{2}-\d{4}|\d{2,5}-\d{2,5}-\d{2,5})(?![\w-])"), Mask.ID),
     Recognizer(re.compile(r"(?<![\w.,])\d{1,4}(?:[ -]\d{2,6}){2,5}(?![\w%]|[.,]\d)"), Mask.ID, _is_issued),
@@ -54,12 +62,14 @@ AT_DIGITS = (
     Recognizer(
         re.compile(
             rf"\b\d{{1,6}}[A-Za-z]? (?:[A-Z][\w.'’-]* ){{1,4}}(?:{STREET_WORDS})\b\.?"
-            rf"(?:,? (?:Apt|Apartment|Suite|Ste|Unit|Floor|Fl|Room|Rm|#)\.? ?\w{{1,5}})?(?:,? [A-Z]\w+(?: [A-Z]\w+)?,? (?:{STATES})\b)?(?:,? \d{{5}}(?:-\d{{4}})?)?"
+            rf"(?:,? (?:Apt|Apartment|Suite|Ste|Unit|Floor|Fl|Room|Rm|#)\.? ?\w{{1,5}})?"
+            rf"(?:,? [A-Z]\w+(?: [A-Z]\w+)?,? (?:{STATES})\b)?(?:,? \d{{5}}(?:-\d{{4}})?)?"
         ),
         Mask.ADDRESS,
     ),
     Recognizer(
-        re.compile(r"\b(?:9\d|1[0-3]\d)(?=[ -]{0,2}(?:years?|yrs?|y ?/ ?o|y\.? ?o\b|y\b|jährig|ans\b)|[MF]\b|(?<=90)'?s\b)", re.IGNORECASE), Mask.AGE
+        re.compile(r"\b(?:9\d|1[0-3]\d)(?=[ -]{0,2}(?:years?|yrs?|y ?/ ?o|y\.? ?o\b|y\b|jährig|ans\b)|[MF]\b|(?<=90)'?s\b)", re.IGNORECASE),
+        Mask.AGE,
     ),
     Recognizer(re.compile(r"(?:(?<=\bage )|(?<=\baged )|(?<=\bage: )|(?<=\bage of ))(?:9\d|1[0-3]\d)\b", re.IGNORECASE), Mask.AGE),
 )
