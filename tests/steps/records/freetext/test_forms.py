@@ -28,7 +28,7 @@ def scrubber() -> Scrubber:
         ("patient ID #AB-987654 now", "patient ID #[ID] now"),
         ("account GB33BUKB20201555555555 now", "account [ID] now"),
         ("account DE89 3704 0044 0532 0130 00 now", "account [ID] now"),
-        ("number 046 454 286 now", "number [ID] now"),
+        ("number 130 692 544 now", "number [ID] now"),
         ("number 943 476 5919 now", "number [PHONE] now"),
         ("card 4111 1111 1111 1111 now", "card [ID] now"),
         ("outside biopsy C18-6329 now", "outside biopsy [ID] now"),

@@ -196,12 +196,19 @@ def _numbers(document: Document, known: Known, *, within: bool) -> Iterator[Span
         return
     words = document.words
     for index in document.numeric:
-        if index and not words[index - 1].digits and len(words[index - 1].folded) <= LONGEST_PREFIX:
+        before = words[index - 1] if index else words[index]
+        if not before.digits and len(before.folded) <= LONGEST_PREFIX and _begins(before.folded, known.heads):
             yield from _number_from(document, index - 1, known)
-        yield from _number_from(document, index, known)
         word = words[index].folded
+        if _begins(word, known.heads):
+            yield from _number_from(document, index, known)
         if within and len(word) > SHORTEST_WITHIN and any(len(each) >= SHORTEST_WITHIN and each in word for each in known.numbers):
             yield Span(document.starts[index], document.ends[index], Mask.ID)
+
+
+def _begins(row: str, heads: set[str]) -> bool:
+    """Whether a known number may begin so."""
+    return row[:HEAD] in heads or (row[:1] == "0" and row.lstrip("0")[:HEAD] in heads)
 
 
 def _number_from(document: Document, first: int, known: Known) -> Iterator[Span]:
@@ -212,7 +219,7 @@ def _number_from(document: Document, first: int, known: Known) -> Iterator[Span]
         if last > first and not SEPARATOR.fullmatch(document.gap(last - 1)):
             break
         row += words[last].folded
-        if row[:HEAD] not in heads and (row[0] != "0" or row.lstrip("0")[:HEAD] not in heads):
+        if not _begins(row, heads):
             break
         mask = numbers.get(row) or (numbers.get(row.lstrip("0")) if row[:1] == "0" else None)
         if mask and len(row) >= SHORTEST:

@@ -82,7 +82,7 @@ AT_WORDS = (
     Recognizer(re.compile(r"(?<=#)[A-Za-z]{1,5}-?\d{4,}\b"), Mask.ID),
     Recognizer(re.compile(r"\b[A-Z]{1,2}\d[A-Z\d]? \d[ABD-HJLNP-UW-Z]{2}\b"), Mask.ADDRESS),
 )
-"""Tried where a row of letters, digits and hyphens begins that holds a digit."""
+"""Tried where a row of letters, digits and hyphens begins that holds a digit and does not begin with one."""
 
 ANYWHERE = (
     ("@", Recognizer(re.compile(r"[^\W_](?:[\w.+%-]{0,63}\w)?@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}"), Mask.EMAIL)),
@@ -108,10 +108,11 @@ def pattern_spans(text: str) -> Iterator[Span]:
     seen = -1
     for digits in DIGITS.finditer(text):
         at = digits.start()
-        for start in (at - 1, at) if at and text[at - 1] in OPENING else (at,):
-            yield from _matches(text, start, AT_DIGITS)
         word = _word_start(text, at)
-        if word != seen:
+        if word == at or not text[at - 1].isalpha():
+            for start in (at - 1, at) if at and text[at - 1] in OPENING else (at,):
+                yield from _matches(text, start, AT_DIGITS)
+        if word not in {seen, at}:
             yield from _matches(text, word, AT_WORDS)
         seen = word
 

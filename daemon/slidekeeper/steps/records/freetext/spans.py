@@ -60,6 +60,18 @@ def _continues(text: str, last: Span, span: Span) -> bool:
     return span.mask is last.mask and JOINT.fullmatch(text, last.end, span.start) is not None
 
 
+APART_BEFORE = re.compile(r"(?:^|[\s([{\"])\Z")
+APART_AFTER = re.compile(r"[.,;:]?(?:\s|\Z)|[)\]}\"]")
+
+
+def stand_apart(text: str, spans: Iterable[Span]) -> bool:
+    """Whether blanks or brackets part every range from its neighbours: then a mark in its place can make nothing else recognizable."""
+    return all(
+        APART_BEFORE.search(text, max(0, span.start - 1), span.start) and (text[span.end - 1] != "." and APART_AFTER.match(text, span.end))
+        for span in spans
+    )
+
+
 def outside_marks(text: str, spans: list[Span]) -> list[Span]:
     """The parts of the ranges that lie outside marks already made."""
     if not spans or "[" not in text:
