@@ -3,7 +3,7 @@
 .venv/bin/python scripts/bench/freetext.py --notes notes.jsonl --queries synthetic_clinical_queries.txt
 
 Notes come with their patients' records: identifiers in the record must all be found. They are reported in two halves: the rules were
-written with the first in view, the second was never looked at. Queries have no record: forms and cues alone.
+written with the first in view, the second was held out. Queries have no record: forms and cues alone.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def measure_notes(path: Path) -> None:
     notes = [json.loads(line) for line in path.read_text().splitlines()]
     records = [known(note["rec"]) for note in notes]
     scrubber = Scrubber([each for record in records for each in record])
-    for title, half in (("built on", slice(0, BUILT_ON)), ("never looked at", slice(BUILT_ON, None))):
+    for title, half in (("built on", slice(0, BUILT_ON)), ("held out", slice(BUILT_ON, None))):
         figures = Figures()
         for note, record in zip(notes[half], records[half], strict=True):
             count_note(figures, note, scrubber.find(prepared(note["text"]), record))
