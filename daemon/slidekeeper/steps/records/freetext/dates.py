@@ -32,7 +32,7 @@ DAY = re.compile(r"(\d{1,2})(st|nd|rd|th|er|e)?")
 YEAR = re.compile(r"(19|20)\d\d")
 SHORT_YEAR = re.compile(r"\d\d")
 NEAR = re.compile(r"[\s,.\-/'’]{0,3}")
-TIED = re.compile(r"[-/.'’]| ['’]")
+TIED = re.compile(r"[-/.'’]|,? ['’]")
 """Before a year of two digits: ``30-OCT-20``."""
 BETWEEN = frozenset({"of", "de", "the", "den", "di", "del", "le"})
 
@@ -44,12 +44,15 @@ COMPACT = re.compile(r"(?<!\d)(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[0
 MONTH_AND_YEAR = re.compile(r"(?<![\d/.-])(?:0?[1-9]|1[0-2])[/-](?:19|20)\d\d(?![\d/-])")
 PARTIAL = re.compile(r"(?<![\d/.,-])(\d{1,2})([/.-])(\d{1,2})(?:\2(?!\d))?(?![\d/%]|[.,-]\d)")
 """Two small numbers: a date, a fraction, a range or a score; ``7.4.`` with its last point."""
+DIGITS = re.compile(r"\d+")
 CUE = re.compile(
     r"(?:\b(?:on|dated?|dob|born|b|collected|received|rec'?d|taken|since|until|signed|reported|obtained|seen|visit|admitted|discharged|birthday|due)"
     r"[.:]?|\bd\.?o\.?b\.?:?) \Z",
     re.IGNORECASE,
 )
-COUNTED = re.compile(r"\s*(?:of\b|slides?\b|levels?\b|nodes?\b|cores?\b|positive|lymph|blocks?\b|margins?\b|hpf|mm\b|cm\b|%)", re.IGNORECASE)
+COUNTED = re.compile(
+    r"\s*(?:of\b|slides?\b|levels?\b|nodes?\b|cores?\b|positive|lymph|blocks?\b|margins?\b|hpf|mm\b|cm\b|%)", re.IGNORECASE
+)
 LONGEST_CUE = 14
 DAYS, MONTHS_OF_YEAR = 31, 12
 
@@ -57,8 +60,11 @@ DAYS, MONTHS_OF_YEAR = 31, 12
 def dates(document: Document) -> Iterator[Span]:
     """Every date with a year or a month's name, and every ``7/4`` after a word like ``on`` or ``collected``."""
     text = document.text
-    for pattern in (FULL, COMPACT, MONTH_AND_YEAR):
-        yield from (Span(match.start(), match.end(), Mask.DATE) for match in pattern.finditer(text) if _plausible(match.group()))
+    for digits in DIGITS.finditer(text):
+        for pattern in (FULL, COMPACT, MONTH_AND_YEAR):
+            match = pattern.match(text, digits.start())
+            if match and _plausible(match.group()):
+                yield Span(match.start(), match.end(), Mask.DATE)
     yield from _cued(text)
     for index, word in enumerate(document.words):
         if word.folded in MONTHS:
@@ -67,7 +73,7 @@ def dates(document: Document) -> Iterator[Span]:
 
 def partial_dates(text: str) -> Iterator[tuple[Span, tuple[int, int]]]:
     """All pairs of small numbers that could be a day and a month, with the two numbers."""
-    for match in PARTIAL.finditer(text):
+    for match in filter(None, (PARTIAL.match(text, digits.start()) for digits in DIGITS.finditer(text))):
         one, other = int(match[1]), int(match[3])
         if 1 <= min(one, other) <= MONTHS_OF_YEAR and 1 <= max(one, other) <= DAYS:
             yield Span(match.start(), match.end(3), Mask.DATE), (one, other)
@@ -92,7 +98,9 @@ def readings(value: str) -> frozenset[datetime.date]:
 def digits_of(date: datetime.date) -> frozenset[str]:
     """A date as digits alone, in every order."""
     year, month, day = f"{date.year:04}", f"{date.month:02}", f"{date.day:02}"
-    return frozenset((year + month + day, day + month + year, month + day + year, year[2:] + month + day, day + month + year[2:], month + day + year[2:]))
+    return frozenset(
+        (year + month + day, day + month + year, month + day + year, year[2:] + month + day, day + month + year[2:], month + day + year[2:])
+    )
 
 
 def _dates(parts: list[int]) -> Iterator[datetime.date]:

@@ -39,7 +39,6 @@ class Word:
     """Empty where a slip of it may not be taken for a name: short, ordinary, no plain word."""
 
 
-
 @dataclass(slots=True, repr=False)
 class Dictionary:
     """Words by how they are written."""
@@ -83,14 +82,22 @@ class Document:
     words: list[Word]
     starts: list[int]
     ends: list[int]
+    numeric: list[int]
+    """Indices of the words that hold a digit."""
 
     def gap(self, index: int) -> str:
         """What stands between a word and the next one; a break that nothing crosses after the last."""
         return self.text[self.ends[index] : self.starts[index + 1]] if 0 <= index < len(self.words) - 1 else "\n\n"
 
+    def end(self, index: int) -> int:
+        """Where a word ends; the point after an initial belongs to it."""
+        end = self.ends[index]
+        return end + 1 if self.words[index].initial and self.text.startswith(".", end) else end
+
 
 def read(text: str, dictionary: Dictionary) -> Document:
     """Split a prepared text."""
     matches = list(WORD.finditer(text))
-    word = dictionary.word
-    return Document(text, [word(match.group()) for match in matches], [match.start() for match in matches], [match.end() for match in matches])
+    words = [dictionary.word(match.group()) for match in matches]
+    numeric = [index for index, word in enumerate(words) if word.digits]
+    return Document(text, words, [match.start() for match in matches], [match.end() for match in matches], numeric)

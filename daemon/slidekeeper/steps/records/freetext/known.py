@@ -15,10 +15,14 @@ from slidekeeper.steps.records.freetext.spans import Mask
 from slidekeeper.steps.records.freetext.spelling import folded, neighbourhood, prepared, spellings
 from slidekeeper.steps.records.freetext.vocabulary import Vocabulary
 
-PARTICLES = frozenset("van von der den de del della di da dos du la le los las el al bin ibn ben ter ten zu zur mac mc st af av y e i".split())
+PARTICLES = frozenset(
+    "van von der den de del della di da dos du la le los las el al bin ibn ben ter ten zu zur mac mc st af av y e i".split()
+)
 """Parts of names that are no name alone."""
 HONORIFICS = frozenset("mr mrs ms miss mx dr prof professor md phd do rn np pa jr sr ii iii iv esq frcpath dipl med".split())
 """What stands beside a name in a cell and belongs to no person."""
+HEAD = 3
+"""Characters by which the beginning of a number is told."""
 MOST_INITIALS = 6
 """Names of one part that are combined to initials; more would make every pair of letters one."""
 
@@ -35,10 +39,12 @@ class Known:
     initials: set[str] = field(default_factory=set)
     words: dict[str, Mask] = field(default_factory=dict)
     """Single words that go wherever they stand: a town, a ZIP code."""
-    phrases: dict[str, list[tuple[tuple[str, ...], Mask]]] = field(default_factory=dict)
-    """Rows of words, by the first of them."""
+    phrases: dict[tuple[str, str], list[tuple[tuple[str, ...], Mask]]] = field(default_factory=dict)
+    """Rows of words, by the first two of them."""
     numbers: dict[str, Mask] = field(default_factory=dict)
     """Compact numbers."""
+    heads: set[str] = field(default_factory=set)
+    """How numbers begin: most rows of digits are no known number's and are told by these."""
     days: set[tuple[int, int]] = field(default_factory=set)
     """Month and day, in both orders."""
     address: set[str] = field(default_factory=set)
@@ -61,6 +67,7 @@ def known_from(identifiers: Iterable[KnownIdentifier], vocabulary: Vocabulary) -
         else:
             ADDERS.get(identifier.kind, _add_nothing)(known, value, parts, vocabulary)
     _add_initials(known, givens)
+    known.heads = {number[:length] for number in known.numbers for length in range(1, HEAD + 1)}
     return known
 
 
@@ -68,15 +75,13 @@ def _add_name(known: Known, value: str, parts: tuple[str, ...]) -> tuple[str, ..
     """Add a name's parts; returns those that make its initials."""
     own = tuple(part for part in parts if part not in HONORIFICS) or parts
     telling = [part for part in own if part not in PARTICLES and len(part) > 1] or [part for part in own if len(part) > 1]
-    for word in WORD.findall(value):
-        if folded(word) in telling:
-            known.names |= spellings(word)
-    known.particles.update(set(own) - known.names)
+    names = {spelling for word in WORD.findall(value) if folded(word) in telling for spelling in spellings(word)}
+    known.particles.update(set(own) - names)
     if len(own) > 1:
-        known.names |= {"".join(own), "".join(telling)}
+        names |= {"".join(own), "".join(telling)}
         _add_phrase(known, own, Mask.NAME)
-    for name in (each for each in known.names if len(each) >= SHORTEST_SLIP):
-        known.slips |= neighbourhood(name)
+    known.names |= names
+    known.slips.update(*(neighbourhood(name) for name in names if len(name) >= SHORTEST_SLIP))
     if any(sign.isalpha() and sign.upper() == sign.lower() for sign in value):
         known.uncased |= {word for word in WORD.findall(value) if len(word) > 1}
     return own
@@ -87,7 +92,7 @@ def _add_initials(known: Known, names: list[tuple[str, ...]]) -> None:
     for own in names:
         if len(own) > 1:
             known.initials.add("".join(part[0] for part in own))
-    single = [own for own in names][:MOST_INITIALS]
+    single = names[:MOST_INITIALS]
     for one, other in itertools.permutations(single, 2):
         for left, right in itertools.product(_letters(one), _letters(other)):
             known.initials.add(left + right)
@@ -101,7 +106,7 @@ def _letters(own: tuple[str, ...]) -> set[str]:
 
 
 def _add_phrase(known: Known, parts: tuple[str, ...], mask: Mask) -> None:
-    known.phrases.setdefault(parts[0], []).append((parts, mask))
+    known.phrases.setdefault((parts[0], parts[1]), []).append((parts, mask))
 
 
 def _add_number(known: Known, value: str, parts: tuple[str, ...], _: Vocabulary) -> None:
@@ -130,7 +135,9 @@ def _add_birth_date(known: Known, value: str, parts: tuple[str, ...], vocabulary
 def _add_address(known: Known, _: str, parts: tuple[str, ...], vocabulary: Vocabulary) -> None:
     _add_whole(known, parts, Mask.ADDRESS)
     known.address.update(parts)
-    telling = [part for part in parts if part.isalpha() and len(part) >= SHORTEST and part not in vocabulary.ordinary and part not in STREETS]
+    telling = [
+        part for part in parts if part.isalpha() and len(part) >= SHORTEST and part not in vocabulary.ordinary and part not in STREETS
+    ]
     known.words |= dict.fromkeys(telling, Mask.ADDRESS)
 
 
@@ -167,7 +174,7 @@ ADDERS: dict[Identifies, Callable[[Known, str, tuple[str, ...], Vocabulary], Non
     Identifies.EMAIL: _add_email,
 }
 STREETS = frozenset(
-    "street road avenue boulevard drive lane court place square terrace trail parkway highway circle plaza apartment suite unit floor building "
-    "north south east west strasse platz allee port lake mount fort saint house".split()
+    "street road avenue boulevard drive lane court place square terrace trail parkway highway circle plaza apartment suite unit "
+    "floor building north south east west strasse platz allee port lake mount fort saint house".split()
 )
 """Words of addresses that tell nothing alone."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from slidekeeper.steps.records.freetext.dates import partial_dates
 from slidekeeper.steps.records.freetext.document import Document, Word
-from slidekeeper.steps.records.freetext.known import STREETS, Known
+from slidekeeper.steps.records.freetext.known import HEAD, STREETS, Known
 from slidekeeper.steps.records.freetext.numbers import SHORTEST
 from slidekeeper.steps.records.freetext.spans import JOINT, Mask, Span
 from slidekeeper.steps.records.freetext.spelling import is_slip
@@ -53,9 +54,10 @@ def batch_spans(document: Document, known: Known) -> Iterator[Span]:
 def _pairs(document: Document, known: Known) -> Iterator[int]:
     """Two names of the batch side by side count whatever their case, and though one of them be an ordinary word."""
     words = document.words
-    names = [word.folded in known.names for word in words]
-    for index in range(len(words) - 1):
-        if names[index] and names[index + 1] and JOINT.fullmatch(document.gap(index)):
+    names = known.names
+    hits = [index for index, word in enumerate(words) if word.folded in names]
+    for index, following in pairwise(hits):
+        if following == index + 1 and JOINT.fullmatch(document.gap(index)):
             pair = words[index : index + 2]
             if not any(word.function for word in pair) and not all(word.ordinary for word in pair):
                 yield from (index, index + 1)
@@ -92,7 +94,7 @@ def _widened(document: Document, hits: set[int], known: Known, *, of_patient: bo
         if index in done:
             continue
         first = last = index
-        while first - 1 not in done and _belongs(document, first - 1, -1, known, of_patient) or first - 1 in hits - done:
+        while (first - 1 not in done and _belongs(document, first - 1, -1, known, of_patient)) or first - 1 in hits - done:
             first -= 1
         while last + 1 in hits or _belongs(document, last + 1, 1, known, of_patient):
             last += 1
@@ -101,7 +103,7 @@ def _widened(document: Document, hits: set[int], known: Known, *, of_patient: bo
 
 
 def _ranges(document: Document, first: int, last: int) -> Iterator[Span]:
-    return (Span(document.starts[index], document.ends[index], Mask.NAME) for index in range(first, last + 1))
+    return (Span(document.starts[index], document.end(index), Mask.NAME) for index in range(first, last + 1))
 
 
 def _belongs(document: Document, index: int, side: int, known: Known, of_patient: bool) -> bool:
@@ -146,7 +148,7 @@ def _dotted(document: Document, index: int, known: Known) -> Iterator[Span]:
         last += 1
         letters += document.words[last].folded
         if letters in known.initials:
-            yield Span(document.starts[index], document.ends[last], Mask.NAME)
+            yield Span(document.starts[index], document.end(last), Mask.NAME)
 
 
 def _words_and_phrases(document: Document, known: Known) -> Iterator[Span]:
@@ -158,11 +160,11 @@ def _words_and_phrases(document: Document, known: Known) -> Iterator[Span]:
 
 def _rows(document: Document, known: Known) -> Iterator[Span]:
     """Whole values, word by word, whatever stands between the words."""
-    words = document.words
-    for index, word in enumerate(words):
-        for parts, mask in known.phrases.get(word.folded, ()):
+    row = [word.folded for word in document.words]
+    for index, pair in enumerate(pairwise(row)):
+        for parts, mask in known.phrases.get(pair, ()):
             last = index + len(parts)
-            if tuple(each.folded for each in words[index:last]) == parts:
+            if tuple(row[index:last]) == parts:
                 yield Span(document.starts[index], document.ends[last - 1], mask)
 
 
@@ -172,7 +174,9 @@ def _addresses(document: Document, known: Known) -> Iterator[Span]:
         return
     words, start = document.words, 0
     for index in range(len(words) + 1):
-        inside = index < len(words) and words[index].folded in known.address and (index == start or JOINT.fullmatch(document.gap(index - 1)))
+        inside = (
+            index < len(words) and words[index].folded in known.address and (index == start or JOINT.fullmatch(document.gap(index - 1)))
+        )
         if inside:
             continue
         if index - start > 1 and any(_tells(word, known) for word in words[start:index]):
@@ -181,29 +185,42 @@ def _addresses(document: Document, known: Known) -> Iterator[Span]:
 
 
 def _tells(word: Word, known: Known) -> bool:
-    return word.folded in known.words or (word.digits and len(word.folded) >= SHORTEST_BESIDE) or (word.titled and word.folded not in STREETS)
+    return (
+        word.folded in known.words or (word.digits and len(word.folded) >= SHORTEST_BESIDE) or (word.titled and word.folded not in STREETS)
+    )
 
 
 def _numbers(document: Document, known: Known, *, within: bool) -> Iterator[Span]:
     """Known numbers however their digits are grouped; ``within`` also those that a longer row of letters and digits holds."""
-    numbers, words = known.numbers, document.words
-    if not numbers:
+    if not known.numbers:
         return
-    for index, word in enumerate(words):
-        if not word.digits and not (len(word.folded) <= LONGEST_PREFIX and index + 1 < len(words) and words[index + 1].digits):
-            continue
-        yield from _number_from(document, index, numbers)
-        if within and len(word.folded) > SHORTEST_WITHIN and any(len(each) >= SHORTEST_WITHIN and each in word.folded for each in numbers):
+    words = document.words
+    for index in document.numeric:
+        before = words[index - 1] if index else words[index]
+        if not before.digits and len(before.folded) <= LONGEST_PREFIX and _begins(before.folded, known.heads):
+            yield from _number_from(document, index - 1, known)
+        word = words[index].folded
+        if _begins(word, known.heads):
+            yield from _number_from(document, index, known)
+        if within and len(word) > SHORTEST_WITHIN and any(len(each) >= SHORTEST_WITHIN and each in word for each in known.numbers):
             yield Span(document.starts[index], document.ends[index], Mask.ID)
 
 
-def _number_from(document: Document, first: int, numbers: dict[str, Mask]) -> Iterator[Span]:
+def _begins(row: str, heads: set[str]) -> bool:
+    """Whether a known number may begin so."""
+    return row[:HEAD] in heads or (row[:1] == "0" and row.lstrip("0")[:HEAD] in heads)
+
+
+def _number_from(document: Document, first: int, known: Known) -> Iterator[Span]:
     """The longest known number that begins at a word."""
+    numbers, heads = known.numbers, known.heads
     words, row, found = document.words, "", None
     for last in range(first, min(first + MOST_WORDS, len(words))):
         if last > first and not SEPARATOR.fullmatch(document.gap(last - 1)):
             break
         row += words[last].folded
+        if not _begins(row, heads):
+            break
         mask = numbers.get(row) or (numbers.get(row.lstrip("0")) if row[:1] == "0" else None)
         if mask and len(row) >= SHORTEST:
             found = last, mask
@@ -214,6 +231,8 @@ def _number_from(document: Document, first: int, numbers: dict[str, Mask]) -> It
 
 def _suffix(document: Document, last: int) -> int:
     """The last word of the parts that follow an accession: ``-A1-2``."""
-    while last + 1 < len(document.words) and document.gap(last) in {"-", ".", "/"} and len(document.words[last + 1].folded) <= LONGEST_SUFFIX:
+    while (
+        last + 1 < len(document.words) and document.gap(last) in {"-", ".", "/"} and len(document.words[last + 1].folded) <= LONGEST_SUFFIX
+    ):
         last += 1
     return last

@@ -12,23 +12,21 @@ from stdnum.de import idnr
 from stdnum.fr import nir
 from stdnum.gb import nhs
 from stdnum.nl import bsn
-from stdnum.us import itin, ssn
 
 from slidekeeper.steps.records.freetext.spans import Mask, Span
 
-STATES = (
-    "AL|AK|AZ|AR|CA|CO|CT|DE|DC|FL|GA|HI|ID|IL|IN|IA|KS|KY|LA|ME|MD|MA|MI|MN|MS|MO|MT|NE|NV|NH|NJ|NM|NY|NC|ND|OH|OK|OR|PA|RI|SC|SD|TN|TX|UT|VT|VA|WA|WV|WI|WY|PR"
+STATES = "|".join(
+    "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR PA RI".split()
+    + "SC SD TN TX UT VT VA WA WV WI WY".split()
 )
 STREET_WORDS = (
     "Street|St|Road|Rd|Avenue|Ave|Boulevard|Blvd|Drive|Dr|Lane|Ln|Court|Ct|Place|Pl|Square|Sq|Terrace|Ter|Trail|Trl|Parkway|Pkwy|Highway|Hwy|"
     "Circle|Cir|Way|Crescent|Close|Gardens|Plaza|Alley|Loop|Ridge|Run|Walk|Mews|Route"
 )
-LABELS = (
-    r"MRN|MR ?#|med(?:ical)?\.? rec(?:ord)?s?|hosp(?:ital)?\.? (?:no|num(?:ber)?|id|#)|chart|account|acct|acc(?:ession)?(?: ?(?:no|num(?:ber)?|#))?|case|"
-    r"specimen|slide|block|ref(?:erence)?|visit|encounter|FIN|CSN|SSN|social security(?: (?:no|number))?|NHS(?: ?(?:no|number))?|passport|licen[sc]e|"
-    r"polic[ye]|member|subscriber|beneficiary|medicare|medicaid|insurance|health plan|plan|claim|certificate|serial|device|UDI|"
-    r"(?:patient|pt|study|subject|sample|lab|site)(?:'s)? ?(?:id|no|num(?:ber)?|#)|ID"
-)
+CHECKS = (sin, nhs, idnr, nir, bsn)
+"""Numbers of persons: Canada, United Kingdom, Germany, France, Netherlands. Those of the United States have no checksum, but a form."""
+CARD_DIGITS = 13
+"""Fewest digits of a payment card."""
 
 
 class Recognizer(NamedTuple):
@@ -37,73 +35,98 @@ class Recognizer(NamedTuple):
     form: re.Pattern[str]
     mask: Mask
     holds: Callable[[str], bool] | None = None
-    """Gets the marked part; None: always."""
+    """Gets what has the form; None: it always holds."""
 
 
 def _is_issued(number: str) -> bool:
     """Whether some authority's checksum holds; only for digits in groups that could as well be measurements."""
-    checks = (ssn, itin, sin, nhs, idnr, nir, bsn)
-    return any(check.is_valid(number) for check in checks) or (len(re.sub(r"\D", "", number)) >= 13 and luhn.is_valid(number.replace(" ", "").replace("-", "")))  # noqa: PLR2004 - a payment card's fewest digits
+    digits = re.sub(r"\D", "", number)
+    return any(check.is_valid(digits) for check in CHECKS) or (len(digits) >= CARD_DIGITS and luhn.is_valid(digits))
 
 
 def _is_address(number: str) -> bool:
     return all(int(part) <= 255 for part in number.split("."))  # noqa: PLR2004 - a byte
 
 
-def _has_many_digits(number: str) -> bool:
-    return sum(map(str.isdigit, number)) >= 4  # noqa: PLR2004 - shorter numbers are counts
-
-
-RECOGNIZERS = (
-    Recognizer(re.compile(r"[^\W_](?:[\w.+%-]{0,63}\w)?@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}"), Mask.EMAIL),
-    Recognizer(re.compile(r"\b(?:https?://|ftp://|www\.)[^\s<>\"')\]]+", re.IGNORECASE), Mask.URL),
+AT_DIGITS = (
     Recognizer(re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]?\d)"), Mask.IP, _is_address),
-    Recognizer(re.compile(r"(?<![\w:])(?:[0-9A-Fa-f]{1,4}:){5,7}[0-9A-Fa-f]{1,4}(?![\w:])"), Mask.IP),
-    Recognizer(re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"), Mask.ID, iban.is_valid),
     Recognizer(re.compile(r"(?<![\w.])\+\d[\d\s().-]{6,16}\d"), Mask.PHONE),
-    Recognizer(re.compile(r"(?<![\w.])(?:1[ .-])?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}(?: ?(?:x|ext\.?) ?\d{1,5})?(?![\w-])"), Mask.PHONE),
+    Recognizer(
+        re.compile(r"(?<![\w.])(?:1[ .-])?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}(?: ?(?:x|ext\.?) ?\d{1,5})?(?![\w-])"), Mask.PHONE
+    ),
     Recognizer(re.compile(r"(?<![\w.])\(?0\d{2,5}\)?[ /-]\d{3,8}(?:[ -]\d{2,4}){0,2}(?!\w)"), Mask.PHONE),
-    Recognizer(
-        re.compile(r"\b(?:tel|telephone|phone|ph|fax|mobile|cell|pager|ext|call(?:ed)?)\b[.: #(no]{0,4}((?:\+?\(?\d)[\d ().-]{2,18}\d)", re.IGNORECASE),
-        Mask.PHONE,
-        _has_many_digits,
-    ),
-    Recognizer(re.compile(r"(?<![\w.])\d{3}-\d{2}-\d{4}(?![\w-])"), Mask.ID),
-    Recognizer(re.compile(r"(?<![\w.])\d{2,5}-\d{2,5}-\d{2,5}(?![\w-])"), Mask.ID),
+    Recognizer(re.compile(r"(?<![\w.])(?:\d{3}-\d{2}-\d{4}|\d{2,5}-\d{2,5}-\d{2,5})(?![\w-])"), Mask.ID),
     Recognizer(re.compile(r"(?<![\w.,])\d{1,4}(?:[ -]\d{2,6}){2,5}(?![\w%]|[.,]\d)"), Mask.ID, _is_issued),
-    Recognizer(re.compile(r"(?<![\w.])\d{7,}(?!\w)"), Mask.ID),
-    Recognizer(re.compile(r"#(?: ?[A-Za-z]{1,5}-?)?\d{4,}\b"), Mask.ID),
-    Recognizer(re.compile(r"\b[A-Za-z]{1,3}\d{2}[- ]\d{3,7}(?:-[A-Za-z]?\d{1,3}){0,3}\b"), Mask.ID),
-    Recognizer(re.compile(r"\b(?:[A-Z]{1,6}-)?[A-Z]{1,6}-\d{4,}(?:-\w{1,4})?\b|\b[A-Z]{1,5}\d{5,}\b|\b\d{5,}-?[A-Z]{2,5}\b"), Mask.ID),
-    Recognizer(
-        re.compile(rf"\b(?:{LABELS})\b\)?(?:[ :#.=-]|\b(?:is|no|nr|num|number|id)\b){{0,8}}([A-Za-z]{{0,6}}[-/]?\d[\w/-]*(?: \d{{3,}}){{0,3}})", re.IGNORECASE),
-        Mask.ID,
-        _has_many_digits,
-    ),
+    Recognizer(re.compile(r"(?<![\w.])(?:\d{7,}(?!\w)|\d{5,}-?[A-Z]{2,5}\b)"), Mask.ID),
+    Recognizer(re.compile(r"(?:(?<=#)|(?<=# ))\d{4,}\b"), Mask.ID),
     Recognizer(
         re.compile(
             rf"\b\d{{1,6}}[A-Za-z]? (?:[A-Z][\w.'’-]* ){{1,4}}(?:{STREET_WORDS})\b\.?"
-            rf"(?:,? (?:Apt|Apartment|Suite|Ste|Unit|Floor|Fl|Room|Rm|#)\.? ?\w{{1,5}})?(?:,? [A-Z]\w+(?: [A-Z]\w+)?,? (?:{STATES})\b)?(?:,? \d{{5}}(?:-\d{{4}})?)?"
+            rf"(?:,? (?:Apt|Apartment|Suite|Ste|Unit|Floor|Fl|Room|Rm|#)\.? ?\w{{1,5}})?"
+            rf"(?:,? [A-Z]\w+(?: [A-Z]\w+)?,? (?:{STATES})\b)?(?:,? \d{{5}}(?:-\d{{4}})?)?"
         ),
         Mask.ADDRESS,
     ),
-    Recognizer(re.compile(r"\bP\.? ?O\.? Box \d+", re.IGNORECASE), Mask.ADDRESS),
-    Recognizer(re.compile(rf"\b(?:{STATES}),? \d{{5}}(?:-\d{{4}})?\b"), Mask.ADDRESS),
-    Recognizer(re.compile(r"\bzip(?: code)?:? (\d{5}(?:-\d{4})?)\b", re.IGNORECASE), Mask.ADDRESS),
-    Recognizer(re.compile(r"\b[A-Z]{1,2}\d[A-Z\d]? \d[ABD-HJLNP-UW-Z]{2}\b"), Mask.ADDRESS),
-    Recognizer(re.compile(rf"\b[A-Z][a-z]+(?: [A-Z][a-z]+){{0,2}}, (?:{STATES})\b(?! ?[\d%:+-])"), Mask.PLACE),
-    Recognizer(re.compile(r"\b(9\d|1[0-3]\d)(?=[ -]{0,2}(?:years?|yrs?|y ?/ ?o|y\.? ?o\.?\b|yo\b|YO\b|y\b|jährig|ans\b))", re.IGNORECASE), Mask.AGE),
-    Recognizer(re.compile(r"\b(?:aged?|age:|age of) (9\d|1[0-3]\d)\b", re.IGNORECASE), Mask.AGE),
-    Recognizer(re.compile(r"\b(9\d|1[0-3]\d)[MF]\b"), Mask.AGE),
-    Recognizer(re.compile(r"\b(?:his|her|their|mid|late|early)[ -](?:(?:mid|late|early)[ -])?(9\d'?s|nineties)\b|\bnonagenarian\b|\bcentenarian\b", re.IGNORECASE), Mask.AGE),
+    Recognizer(
+        re.compile(r"\b(?:9\d|1[0-3]\d)(?=[ -]{0,2}(?:years?|yrs?|y ?/ ?o|y\.? ?o\b|y\b|jährig|ans\b)|[MF]\b|(?<=90)'?s\b)", re.IGNORECASE),
+        Mask.AGE,
+    ),
+    Recognizer(re.compile(r"(?:(?<=\bage )|(?<=\baged )|(?<=\bage: )|(?<=\bage of ))(?:9\d|1[0-3]\d)\b", re.IGNORECASE), Mask.AGE),
 )
-"""Order does not matter: all of them look at all of the text."""
+"""Tried where a row of digits begins, and at a bracket or plus sign before it; thus their cost is that of the numbers in a text."""
+
+AT_WORDS = (
+    Recognizer(re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"), Mask.ID, iban.is_valid),
+    Recognizer(re.compile(r"\b[A-Za-z]{1,3}\d{2}[- ]\d{3,7}(?:-[A-Za-z]?\d{1,3}){0,3}\b"), Mask.ID),
+    Recognizer(re.compile(r"\b(?:(?:[A-Z]{1,6}-)?[A-Z]{1,6}-\d{4,}(?:-\w{1,4})?|[A-Z]{1,5}\d{5,})\b"), Mask.ID),
+    Recognizer(re.compile(r"(?<=#)[A-Za-z]{1,5}-?\d{4,}\b"), Mask.ID),
+    Recognizer(re.compile(r"\b[A-Z]{1,2}\d[A-Z\d]? \d[ABD-HJLNP-UW-Z]{2}\b"), Mask.ADDRESS),
+)
+"""Tried where a row of letters, digits and hyphens begins that holds a digit and does not begin with one."""
+
+ANYWHERE = (
+    ("@", Recognizer(re.compile(r"[^\W_](?:[\w.+%-]{0,63}\w)?@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}"), Mask.EMAIL)),
+    ("://", Recognizer(re.compile(r"\b[a-z]{3,5}://[^\s<>\"')\]]+", re.IGNORECASE), Mask.URL)),
+    ("www.", Recognizer(re.compile(r"\bwww\.[^\s<>\"')\]]+"), Mask.URL)),
+    ("Box ", Recognizer(re.compile(r"\bP\.? ?O\.? Box \d+"), Mask.ADDRESS)),
+    ("::", Recognizer(re.compile(r"(?<![\w:])(?:[0-9A-Fa-f]{1,4}:){1,6}(?::[0-9A-Fa-f]{1,4}){1,6}(?![\w:])"), Mask.IP)),
+    (":", Recognizer(re.compile(r"(?<![\w:])(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}(?![\w:])"), Mask.IP)),
+    ("nineties", Recognizer(re.compile(r"\bnineties\b"), Mask.AGE)),
+    ("enarian", Recognizer(re.compile(r"\b(?:non|cent)a?genarian\b|\bcentenarian\b", re.IGNORECASE), Mask.AGE)),
+)
+"""Tried everywhere, where the text holds what they need."""
+DIGITS = re.compile(r"\d+")
+LONGEST_START = 16
+OPENING = frozenset("(+")
 
 
 def pattern_spans(text: str) -> Iterator[Span]:
     """Everything that shows by its form, except dates and names."""
-    for form, mask, holds in RECOGNIZERS:
-        for match in form.finditer(text):
-            group = 1 if form.groups and match.group(1) is not None else 0
-            if holds is None or holds(match.group(group)):
-                yield Span(match.start(group), match.end(group), mask)
+    for needed, recognizer in ANYWHERE:
+        if needed in text:
+            yield from (Span(match.start(), match.end(), recognizer.mask) for match in recognizer.form.finditer(text))
+    seen = -1
+    for digits in DIGITS.finditer(text):
+        at = digits.start()
+        word = _word_start(text, at)
+        if word == at or not text[at - 1].isalpha():
+            for start in (at - 1, at) if at and text[at - 1] in OPENING else (at,):
+                yield from _matches(text, start, AT_DIGITS)
+        if word not in {seen, at}:
+            yield from _matches(text, word, AT_WORDS)
+        seen = word
+
+
+def _matches(text: str, start: int, recognizers: tuple[Recognizer, ...]) -> Iterator[Span]:
+    for form, mask, holds in recognizers:
+        match = form.match(text, start)
+        if match and (holds is None or holds(match.group())):
+            yield Span(match.start(), match.end(), mask)
+
+
+def _word_start(text: str, at: int) -> int:
+    """Where the row of letters, digits and hyphens begins that a digit stands in."""
+    earliest = max(0, at - LONGEST_START)
+    while at > earliest and (text[at - 1].isalnum() or text[at - 1] == "-"):
+        at -= 1
+    return at

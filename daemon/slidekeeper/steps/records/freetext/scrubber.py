@@ -1,4 +1,4 @@
-"""Scrubbing: the three layers put together, repeated until nothing more is found, so that scrubbing twice changes nothing."""
+"""Scrubbing: the three layers put together, repeated until nothing more can be found, so that scrubbing twice changes nothing."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from slidekeeper.steps.records.freetext.document import Dictionary, read
 from slidekeeper.steps.records.freetext.identifiers import KnownIdentifier
 from slidekeeper.steps.records.freetext.known import Known, known_from
 from slidekeeper.steps.records.freetext.known_in_text import batch_spans, patient_spans
+from slidekeeper.steps.records.freetext.labels import labelled_spans
 from slidekeeper.steps.records.freetext.patterns import pattern_spans
-from slidekeeper.steps.records.freetext.spans import Mask, Span, outside_marks, replaced, united
+from slidekeeper.steps.records.freetext.spans import Mask, Span, outside_marks, replaced, stand_apart, united
 from slidekeeper.steps.records.freetext.spelling import prepared
 from slidekeeper.steps.records.freetext.vocabulary import shipped
 
@@ -26,7 +27,7 @@ OF_OTHERS = frozenset({Identifies.NAME, Identifies.FILE_NAME, Identifies.ID, Ide
 SHORTEST_OF_OTHERS = 6
 """Characters of another patient's number; shorter ones would be found in every text."""
 MOST_ROUNDS = 8
-"""A mark can make what stands beside it recognizable; two rounds are the rule, and every round leaves less."""
+"""A mark can make what stands beside it recognizable; every round leaves less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +85,15 @@ class Scrubber:
             if not spans:
                 break
             counts.update(span.mask.value for span in spans)
-            text = replaced(text, spans)
+            done, text = stand_apart(text, spans), replaced(text, spans)
+            if done:
+                break
         return Scrubbed(text, dict(counts))
 
     def _find(self, text: str, known: Known) -> list[Span]:
         document = read(text, self._dictionary)
         spans = [*patient_spans(document, known), *batch_spans(document, self._batch)]
-        spans += (*pattern_spans(text), *dates(document), *cued_spans(document))
+        spans += (*pattern_spans(text), *labelled_spans(document), *dates(document), *cued_spans(document))
         if self._model is not None:
             spans += (Span(start, end, Mask.NAME) for start, end in self._model.names([text])[0])
         return outside_marks(text, united(text, spans))

@@ -45,9 +45,9 @@ class Span(NamedTuple):
 
 
 def united(text: str, spans: Iterable[Span]) -> list[Span]:
-    """In order and apart: overlapping ranges become one under the first one's mask, as do neighbours of one mask."""
+    """In order and apart: overlapping ranges become one under the mask of the first and longest, as do neighbours of one mask."""
     result: list[Span] = []
-    for span in sorted(spans):
+    for span in sorted(spans, key=lambda span: (span.start, -span.end)):
         last = result[-1] if result else None
         if last and (span.start < last.end or _continues(text, last, span)):
             result[-1] = Span(last.start, max(last.end, span.end), last.mask)
@@ -58,6 +58,18 @@ def united(text: str, spans: Iterable[Span]) -> list[Span]:
 
 def _continues(text: str, last: Span, span: Span) -> bool:
     return span.mask is last.mask and JOINT.fullmatch(text, last.end, span.start) is not None
+
+
+APART_BEFORE = re.compile(r"(?:^|[\s([{\"])\Z")
+APART_AFTER = re.compile(r"[.,;:]?(?:\s|\Z)|[)\]}\"]")
+
+
+def stand_apart(text: str, spans: Iterable[Span]) -> bool:
+    """Whether blanks or brackets part every range from its neighbours: then a mark in its place can make nothing else recognizable."""
+    return all(
+        APART_BEFORE.search(text, max(0, span.start - 1), span.start) and (text[span.end - 1] != "." and APART_AFTER.match(text, span.end))
+        for span in spans
+    )
 
 
 def outside_marks(text: str, spans: list[Span]) -> list[Span]:
