@@ -44,7 +44,7 @@ def aligned(records: RecordsId = RECORDS, revision: int = 1, alignment: int = 1)
 
 
 def withdrawn(*slides: SlideNumber) -> fact.ConsentWithdrawn:
-    return fact.ConsentWithdrawn(withdrawal="w", slides=slides, by="broker")
+    return fact.ConsentWithdrawn(withdrawal="w", slides=slides, others=(), by="broker")
 
 
 def removed(*slides: SlideNumber) -> fact.SlidesRemoved:
@@ -308,7 +308,7 @@ async def test_rows_that_were_taken_out_of_the_bucket_are_published_no_more(site
     site.put(rest, {"imagery": table(1, 2), "diagnoses": table(1, 2)}, [number(index) for index in range(1, 4)])
     new_digest = tuple(source.model_copy(update={"digest": f"blake3:{7:064x}"}) for source in rest.sources)
     facts = rest.model_copy(update={"sources": new_digest})
-    await site.happen(fact.RecordsWithdrawn(records=RECORDS, facts=facts), removed(number(0)))
+    await site.happen(fact.RecordsWithdrawn(records=RECORDS, facts=facts, alignment=2), removed(number(0)))
     assert sorted(row["slide_number"] for row in site.read("records_imagery")) == [number(1), number(2)]
     (found,) = await site.catalog.records()
     assert (found["state"], found["row_count"]) == ("aligned", 4)

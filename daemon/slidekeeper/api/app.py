@@ -39,6 +39,12 @@ class BatchReady(Order):
     folder: str = Field(max_length=4096)
 
 
+class RecordsRetry(Order):
+    """The order to try held records again."""
+
+    reviewed: bool = False
+
+
 class Withdrawal(Order):
     """The order to remove slides and patients everywhere."""
 
@@ -123,8 +129,8 @@ def _add_orders(app: FastAPI, desk: Desk) -> None:
         return await desk.discard(pack, order.by)
 
     @app.post("/records/{records}/retry")
-    async def retry_records(records: str, order: Order) -> Answer:
-        return await desk.retry_records(records, order.by)
+    async def retry_records(records: str, order: RecordsRetry) -> Answer:
+        return await desk.retry_records(records, order.by, order.reviewed)
 
     @app.post("/withdrawals")
     async def withdraw(order: Withdrawal) -> Answer:

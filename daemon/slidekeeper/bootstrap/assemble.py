@@ -131,7 +131,9 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
     async def catch_up() -> None:
         await catalog_step.catch_up(await stores.journal.head())
 
-    records = await open_records(settings, stack, Layout(settings).index, stores.bucket, stores.catalog, stores.linking, catch_up)
+    records = await open_records(
+        settings, stack, Layout(settings).index, stores.bucket, stores.catalog, stores.linking, stores.journal, catch_up
+    )
     lanes += records.lanes if records else ()
     engine = Engine(stores.journal, lanes, _probes(settings, stores.bucket, drops), clock, _policy(settings), settings.engine.probe_seconds)
 

@@ -21,13 +21,14 @@ from slidekeeper.adapters.reports.csv_reports import CsvReports
 from slidekeeper.adapters.tables.duckdb_csv import DuckdbCsvReader
 from slidekeeper.engine.engine import Engine
 from slidekeeper.engine.lane import LaneSpec
-from slidekeeper.errors import Unavailable
+from slidekeeper.errors import SettingsError, Unavailable
 from slidekeeper.model.concealed import Concealed
 from slidekeeper.model.records import RecordsId
 from slidekeeper.ports.bucket import Bucket
 from slidekeeper.ports.catalog import Catalog
 from slidekeeper.ports.journal import Journal
 from slidekeeper.ports.linking import Linking
+from slidekeeper.ports.names import NamesModel
 from slidekeeper.settings.contracts import load_contracts
 from slidekeeper.settings.loader import Settings
 from slidekeeper.steps.alignment.realigner import Realigner
@@ -39,6 +40,16 @@ PLACE = "records"
 """The records folder's name among the drop folders: its place is ``drop:records``."""
 CatchUp: TypeAlias = Callable[[], Awaitable[None]]
 IGNORED = ("*.part", "*~", "*.tmp", "*.filepart", "*.crdownload", ".*", "Thumbs.db")
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What both workflows use."""
+
+    bucket: Bucket
+    catalog: Catalog
+    linking: Linking
+    journal: Journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +96,7 @@ class RecordsServices:
         return [("records", self.intake.run()), ("realigner", self.realigner.run())]
 
 
-async def open_records(
-    settings: Settings, stack: AsyncExitStack, index: Path, bucket: Bucket, catalog: Catalog, linking: Linking, catch_up: CatchUp
-) -> Records | None:
+async def open_records(settings: Settings, stack: AsyncExitStack, index: Path, shared: Shared, catch_up: CatchUp) -> Records | None:
     """Open the records workflow, or return None for a site without contracts; ``stack`` closes it again.
 
     Raises:
@@ -104,14 +113,45 @@ async def open_records(
     stack.push_async_callback(executor.close)
     drop = PosixDrop(PLACE, settings.records.path)
     reports = CsvReports(settings.records.reports)
-    load = LoadStep(drop, contracts, known, linking, executor, DuckdbCsvReader(), bucket, reports, settings.records, clock, __version__)
+    model = names_model(settings.records.names_model)
+    load = LoadStep(
+        drop,
+        contracts,
+        known,
+        shared.linking,
+        executor,
+        DuckdbCsvReader(),
+        shared.bucket,
+        reports,
+        settings.records,
+        clock,
+        shared.journal,
+        __version__,
+        model,
+    )
 
     async def session(records: RecordsId) -> Session:
         files = await known.find(records)
         name = files.folder.reveal() if files else b""
         return Session(Concealed(name), await known.batches(name) if files else ())
 
-    return Records(drop, known, load, AlignStep(bucket, catalog, linking, reports, session, catch_up))
+    return Records(drop, known, load, AlignStep(shared.bucket, shared.catalog, shared.linking, reports, session, catch_up))
+
+
+def names_model(pipeline: str) -> NamesModel | None:
+    """The optional model that looks for names.
+
+    Raises:
+        SettingsError: it is wanted, but spaCy is not installed.
+    """
+    if not pipeline:
+        return None
+    try:
+        from slidekeeper.adapters.names.spacy_names import SpacyNames  # noqa: PLC0415 - an optional extra
+    except ImportError:
+        detail = "records.names_model: spaCy is not installed"
+        raise SettingsError("wrong-settings", detail, "Install the extra `text`, or leave names_model empty") from None
+    return SpacyNames(pipeline)
 
 
 def probe_reports(folder: Path) -> None:

@@ -73,10 +73,14 @@ def show_records(ctx: typer.Context, records: RecordsArgument, as_json: AsJson =
 
 
 @app.command("retry")
-def retry_records(ctx: typer.Context, records: RecordsArgument) -> None:
+def retry_records(
+    ctx: typer.Context,
+    records: RecordsArgument,
+    reviewed: Annotated[bool, typer.Option("--reviewed", help="The sample of scrubbed texts was read, and names nobody.")] = False,
+) -> None:
     """Try held records again, from settling on."""
     with plain_errors():
-        answer = Door(ctx.obj.settings()).order(f"/records/{records}/retry")
+        answer = Door(ctx.obj.settings()).order(f"/records/{records}/retry", reviewed=reviewed)
         Console(highlight=False).print(Text(f"{answer['records']} is {answer['state']} again"))
 
 

@@ -208,12 +208,12 @@ class DaemonDesk(ReadingDesk):
         """Decide that a quarantined pack is not wanted."""
         return await self._order(PackDiscarded(pack=PackId(pack), by=by))
 
-    async def retry_records(self, records: str, by: str) -> Answer:
+    async def retry_records(self, records: str, by: str, reviewed: bool) -> Answer:
         """Take records out of quarantine."""
         if await self._journal.records_row(RecordsId(records)) is None:
             raise Refused("unknown-records", f"there are no records {records[:12]}", "See `slidekeeper records list`")
         try:
-            await self._live.engine.submit(RecordsRetried(records=RecordsId(records), by=by))
+            await self._live.engine.submit(RecordsRetried(records=RecordsId(records), by=by, reviewed=reviewed))
         except UndefinedTransition as refused:
             raise Refused("not-in-quarantine", refused.detail, "See `slidekeeper records list`") from None
         return await self.record(records) or {}

@@ -83,6 +83,8 @@ class RecordsRetried(RecordsEvent):
 
     type: Literal["records.retried"] = "records.retried"
     by: str
+    reviewed: bool = False
+    """Whether that person read the sample of scrubbed texts, and found nobody in it."""
 
 
 class RecordsWithdrawn(RecordsEvent):

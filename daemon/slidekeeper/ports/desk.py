@@ -66,8 +66,8 @@ class Desk(ReadingDesk, Protocol):
         """Decide that a quarantined pack is not wanted."""
         ...
 
-    async def retry_records(self, records: str, by: str) -> Answer:
-        """Take records out of quarantine to try again."""
+    async def retry_records(self, records: str, by: str, reviewed: bool) -> Answer:
+        """Take records out of quarantine to try again; ``reviewed`` says that the sample of scrubbed texts names nobody."""
         ...
 
     async def withdraw(self, numbers: Sequence[str], by: str) -> Answer:

@@ -119,6 +119,12 @@ class RecordsSettings(Section):
         1800.0, description="A worker that takes longer over a batch's files is killed; the records are quarantined."
     )
     memory_megabytes: PositiveInt = Field(4096, ge=1024, description="Address space that one worker may use.")
+    review_share: float = Field(
+        0.02, ge=0, le=1, description="Share of scrubbed texts that a person reads before a batch is released; 0 releases it unread."
+    )
+    names_model: str = Field(
+        "", description="An installed spaCy pipeline that also looks for names in free text; needs the extra `text`, empty for none."
+    )
 
 
 class BrokerSettings(Section):

@@ -95,6 +95,7 @@ class RecordsDesk:
             self.reports,
             RecordsSettings(),
             SystemClock(),
+            self.journal,
             "0.1.0",
         )
         self.align_step = AlignStep(self.bucket, self.catalog, self.linking, self.reports, self._session, self.catch_up)

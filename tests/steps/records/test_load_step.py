@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 
 from slidekeeper.errors import Permanent
-from slidekeeper.messages.events import RecordsArrived, RecordsLoaded
-from slidekeeper.model.contract import Contract
+from slidekeeper.messages.events import RecordsArrived, RecordsLoaded, RecordsQuarantined, RecordsRetried, RecordsSettled
+from slidekeeper.model.contract import Action, Contract
 from slidekeeper.steps.records import job
 from slidekeeper.steps.records.transform import transform
-from steps.records.records_desk import RECORDS, RecordsDesk, records_desk
+from steps.records.records_desk import BATCH, RECORDS, RecordsDesk, records_desk
 from system.site_under_test import encodings
 from writers.records import PlantedRecords, write_records
 
@@ -131,3 +131,41 @@ async def test_a_corrected_file_is_stored_beside_its_predecessor(desk: RecordsDe
     event = await desk.load(revision=2)
     assert event.facts.key.endswith("/r2")
     assert desk.rows("patients", 1).height == desk.rows("patients", 2).height == 3
+
+
+def scrubbing(desk: RecordsDesk) -> None:
+    """Let comments of the patients come out, scrubbed."""
+    contract = desk.contracts["patients"]
+    comment = contract.column("Comment").model_copy(update={"action": Action.SCRUB})
+    columns = tuple(comment if column.name == "Comment" else column for column in contract.columns)
+    desk.load_step.contracts["patients"] = contract.model_copy(update={"columns": columns})  # type: ignore[index]
+
+
+async def test_scrubbed_texts_wait_until_a_person_has_read_a_sample(desk: RecordsDesk) -> None:
+    planted = deliver(desk)
+    scrubbing(desk)
+    order = await desk.settle()
+    with pytest.raises(Permanent) as held:
+        await desk.load_step.run(order)
+    assert held.value.reason == "needs-review"
+    assert desk.bucket.asides() == set()
+    sample = (desk.root / "reports" / "monday" / "scrubbed-r1.csv").read_text()
+    assert "asks to be called" in sample
+    assert not [person for person in planted.patients.values() if person.last in sample]
+    await desk.journal.commit(RecordsQuarantined(records=RECORDS, step="load", reason="needs-review"))
+    await desk.journal.commit(RecordsRetried(records=RECORDS, by="operator", reviewed=True))
+    assert isinstance(await desk.load_step.run(order), RecordsLoaded)
+    assert all("asks to be called" in comment for comment in desk.rows("patients")["comment"])
+
+
+async def test_a_review_holds_for_the_files_that_were_read_and_no_others(desk: RecordsDesk) -> None:
+    deliver(desk)
+    scrubbing(desk)
+    await desk.settle()
+    await desk.journal.commit(RecordsQuarantined(records=RECORDS, step="load", reason="needs-review"))
+    await desk.journal.commit(RecordsRetried(records=RECORDS, by="operator", reviewed=True))
+    await desk.journal.commit(RecordsSettled(records=RECORDS, revision=1, batch=BATCH, files=3, size=1))
+    await desk.journal.commit(RecordsQuarantined(records=RECORDS, step="load", reason="share-slow"))
+    deliver(desk, seed=3)
+    with pytest.raises(Permanent, match="needs-review"):
+        await desk.load_step.run(await desk.settle())

@@ -7,6 +7,7 @@ reach the worker.
 from __future__ import annotations
 
 import io
+import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,12 +23,14 @@ from slidekeeper.model.phi import Member
 from slidekeeper.model.records import SourceFacts
 from slidekeeper.ports.bucket import Bucket
 from slidekeeper.ports.drop import Drop
+from slidekeeper.ports.names import NamesModel
 from slidekeeper.ports.tables import LINE, TableReader
 from slidekeeper.steps.records.audit import Identifiers, audit
 from slidekeeper.steps.records.canaries import plant, remove
 from slidekeeper.steps.records.rules import check_rules
+from slidekeeper.steps.records.scrubbing import Sample, sampled, scrubber_of, scrubs
 from slidekeeper.steps.records.small_cells import quasi_columns, rows_in_small_cells
-from slidekeeper.steps.records.transform import Keys, oldest_patients, transform
+from slidekeeper.steps.records.transform import Keys, Scrub, oldest_patients, transform
 
 REPORTED_REJECTS = 100_000
 """Rejected rows that the hospital's report names one by one; beyond that the file is wrong as a whole."""
@@ -81,6 +84,17 @@ class LoadRequest:
     bucket: Bucket
     aside: str
     today: date
+    review_share: float
+    """Share of scrubbed texts that a person is to read."""
+    names_model: NamesModel | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What lies aside now, and what a person has to read before it is published."""
+
+    sources: tuple[SourceFacts, ...]
+    samples: tuple[Sample, ...]
 
 
 @dataclass(slots=True)
@@ -112,7 +126,7 @@ def survey_records(request: SurveyRequest) -> Survey:
     return Survey(hidden, tuple(rejects), shifts)
 
 
-def load_records(request: LoadRequest) -> tuple[SourceFacts, ...]:
+def load_records(request: LoadRequest) -> Loaded:
     """Write every source's anonymized rows aside, searched and found clean.
 
     Raises:
@@ -121,13 +135,13 @@ def load_records(request: LoadRequest) -> tuple[SourceFacts, ...]:
         Unavailable: the bucket cannot take it now.
     """
     try:
-        return tuple(_loaded(request))
+        return _loaded(request)
     except BaseException:
         _clean_up(request)
         raise
 
 
-def _loaded(request: LoadRequest) -> Iterator[SourceFacts]:
+def _loaded(request: LoadRequest) -> Loaded:
     sound = [_checked(request, source) for source in request.survey.sources]
     identifiers, keys = Identifiers.from_values(()), request.keys
     for part in sound:
@@ -136,12 +150,22 @@ def _loaded(request: LoadRequest) -> Iterator[SourceFacts]:
     for part in sound:
         part.rows, canary = plant(part.rows, part.contract)
         identifiers, keys = identifiers.with_canary(canary), keys.with_canary(canary)
+    scrub = _scrubber(request, sound)
     for part in sound:
-        part.outgoing = transform(part.rows, part.contract, keys, request.today, oldest=oldest)
+        part.outgoing = transform(part.rows, part.contract, keys, request.today, scrub, oldest)
         part.rows = part.rows.clear()
     _search(sound, identifiers)
     for part in sound:
-        yield _write(request, part)
+        part.outgoing = remove(part.outgoing)
+    seed = secrets.randbits(32)
+    samples = [sample for part in sound for sample in sampled(part.contract, part.outgoing, request.review_share, seed)]
+    return Loaded(tuple(_write(request, part) for part in sound), tuple(samples))
+
+
+def _scrubber(request: LoadRequest, sound: Sequence[_Sound]) -> Scrub | None:
+    if not scrubs([part.contract for part in sound]):
+        return None
+    return scrubber_of([(part.contract, part.rows) for part in sound], request.names_model)
 
 
 def _checked(request: LoadRequest, source: SourceRequest) -> _Sound:
@@ -164,7 +188,7 @@ def _search(sound: Sequence[_Sound], identifiers: Identifiers) -> None:
 
 
 def _write(request: LoadRequest, part: _Sound) -> SourceFacts:
-    clean = remove(part.outgoing)
+    clean = part.outgoing
     stream = io.BytesIO()
     clean.write_parquet(stream, compression="zstd", row_group_size=ROW_GROUP)
     data = stream.getvalue()

@@ -9,25 +9,31 @@ from dataclasses import dataclass
 
 from slidekeeper.errors import Permanent, SourceChanged
 from slidekeeper.messages.commands import LoadRecords
-from slidekeeper.messages.events import RecordsArrived, RecordsLoaded
+from slidekeeper.messages.events import RecordsArrived, RecordsLoaded, RecordsRetried
 from slidekeeper.model.concealed import Concealed
 from slidekeeper.model.contract import Contract, Domain
 from slidekeeper.model.phi import RecordsFiles
-from slidekeeper.model.records import RecordsFacts, SourceFacts, records_key
+from slidekeeper.model.records import RecordsFacts, RecordsId, SourceFacts, records_key
 from slidekeeper.ports.bucket import Bucket
 from slidekeeper.ports.clock import Clock
 from slidekeeper.ports.deliveries import KnownRecords
 from slidekeeper.ports.drop import Drop
 from slidekeeper.ports.executor import Executor
+from slidekeeper.ports.journal import Journal
 from slidekeeper.ports.linking import Linking
+from slidekeeper.ports.names import NamesModel
 from slidekeeper.ports.reports import Reports
 from slidekeeper.ports.tables import TableReader
 from slidekeeper.settings.sections import RecordsSettings
 from slidekeeper.steps.records.job import LoadRequest, SourceRequest, Survey, SurveyRequest, load_records, survey_records
+from slidekeeper.steps.records.scrubbing import Sample
 from slidekeeper.steps.records.transform import Keys
 
 FACTS = "records.json"
 REPORT_HEADER = ("file", "line", "column", "code")
+SAMPLE_HEADER = ("source", "column", "text")
+REVIEWS = ("records.arrived", "records.retried")
+MANY = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,9 @@ class LoadStep:
     reports: Reports
     settings: RecordsSettings
     clock: Clock
+    journal: Journal
     version: str
+    names_model: NamesModel | None = None
 
     async def run(self, command: LoadRecords) -> RecordsLoaded | RecordsArrived:
         """Load one revision; see :func:`slidekeeper.steps.records.job.load_records` for what may be raised."""
@@ -76,8 +84,31 @@ class LoadStep:
         survey = await self.executor.run(survey_records, request, self.settings.timeout_seconds)
         await self._report(files, survey)
         keys = await self._keys(survey)
-        load = LoadRequest(request, keys, self.bucket, command.records, self.clock.now().date())
-        return await self.executor.run(load_records, load, self.settings.timeout_seconds)
+        today, share = self.clock.now().date(), self.settings.review_share
+        load = LoadRequest(request, keys, self.bucket, command.records, today, share, self.names_model)
+        loaded = await self.executor.run(load_records, load, self.settings.timeout_seconds)
+        if loaded.samples and not await self._is_reviewed(command.records):
+            await self._ask_for_review(files, loaded.samples)
+        return loaded.sources
+
+    async def _is_reviewed(self, records: RecordsId) -> bool:
+        """Whether a person released these texts since the files last changed."""
+        told = [recorded.event for recorded in await self.journal.latest(MANY, REVIEWS)]
+        mine = [event for event in told if isinstance(event, (RecordsArrived, RecordsRetried)) and event.records == records]
+        arrived = max((place for place, event in enumerate(mine) if isinstance(event, RecordsArrived)), default=0)
+        return any(isinstance(event, RecordsRetried) and event.reviewed for event in mine[arrived:])
+
+    async def _ask_for_review(self, files: RecordsFiles, samples: Sequence[Sample]) -> None:
+        """Hold the records until somebody has read a sample of what the scrubber left.
+
+        Raises:
+            Permanent: ``needs-review``, always.
+        """
+        rows = [(sample.source, sample.column, sample.text) for sample in samples]
+        await self.reports.write(Concealed(files.folder.reveal()), f"scrubbed-r{files.revision}", SAMPLE_HEADER, rows)
+        await asyncio.to_thread(self.bucket.discard, files.records)
+        remedy = "Read the sample in the reports folder; if it names nobody: `slidekeeper records retry ID --reviewed`"
+        raise Permanent("needs-review", f"{len(samples)} scrubbed texts wait for a person", remedy)
 
     async def _keys(self, survey: Survey) -> Keys:
         """A number for every identifier of somebody whose consent stands; offsets where dates are shifted."""
