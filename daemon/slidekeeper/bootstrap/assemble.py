@@ -27,7 +27,7 @@ from slidekeeper.adapters.search.hyperscan_search import HyperscanFactory
 from slidekeeper.api.app import create_app
 from slidekeeper.api.server import ApiServer, bind_socket
 from slidekeeper.bootstrap.places import Layout, prepare_identified, probe_folder
-from slidekeeper.bootstrap.records import RecordsServices, open_records, probe_reports
+from slidekeeper.bootstrap.records import RecordsServices, Shared, open_records, probe_reports
 from slidekeeper.engine.desk import DaemonDesk, Live
 from slidekeeper.engine.engine import Engine
 from slidekeeper.engine.heartbeat import LagMeter
@@ -131,9 +131,8 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
     async def catch_up() -> None:
         await catalog_step.catch_up(await stores.journal.head())
 
-    records = await open_records(
-        settings, stack, Layout(settings).index, stores.bucket, stores.catalog, stores.linking, stores.journal, catch_up
-    )
+    shared = Shared(stores.bucket, stores.catalog, stores.linking, stores.journal)
+    records = await open_records(settings, stack, Layout(settings).index, shared, catch_up)
     lanes += records.lanes if records else ()
     engine = Engine(stores.journal, lanes, _probes(settings, stores.bucket, drops), clock, _policy(settings), settings.engine.probe_seconds)
 
