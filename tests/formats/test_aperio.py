@@ -30,8 +30,8 @@ from slidekeeper.errors import Permanent
 from slidekeeper.formats.aperio import Aperio
 from slidekeeper.model.splice import Content, Keep, Literal
 from writers.aperio import write_aperio
-from writers.minimal import DESCRIPTION, aside, minimal_slide, noise, with_tags
-from writers.tiff import ASCII, LONG, SHORT, UNDEFINED, Tag, TiffWriter
+from writers.minimal import DESCRIPTION, TILE, aside, minimal_slide, noise, with_tags
+from writers.tiff import ASCII, LONG, SHORT, UNDEFINED, Tag, TiffWriter, tissue_tile
 
 DIALECTS = [("<", False), (">", False), ("<", True), (">", True)]
 READ_BY_OPENSLIDE = [("<", False), ("<", True), (">", True)]
@@ -278,6 +278,20 @@ def test_a_description_too_short_to_be_written_anew_is_refused() -> None:
     with pytest.raises(Permanent) as refused:
         plan_of(minimal_slide(description=b"Aperio"))
     assert refused.value.reason == "description-too-long"
+
+
+@pytest.mark.parametrize("text", [b"", b"Aperio", b"ward seven"])
+def test_a_level_whose_description_is_too_short_to_be_written_anew_loses_it(text: bytes, tmp_path: Path) -> None:
+    def with_level(writer: TiffWriter, tags: list[Tag]) -> list[Tag]:
+        tile = tissue_tile(2, TILE)
+        place: list[Tag] = [(324, LONG, [writer.blob(tile)]), (325, LONG, [len(tile)])]
+        level = with_tags(*place, (256, LONG, [TILE]), (257, LONG, [TILE // 2]), (270, ASCII, text))(writer, tags)
+        return [*tags, (330, LONG, [writer.directory(level, link=False)])]
+
+    outcome = anonymized(minimal_slide(with_level, tiles=[tissue_tile(1, TILE)] * 2), tmp_path)
+    assert len(outcome.anonymization.facts.levels) == 2
+    assert len(tag_bytes(outcome.after, 270)) == 1
+    assert found_in(outcome.after, ("ward seven",)) == []
 
 
 def test_a_file_that_begins_otherwise_is_not_recognized() -> None:

@@ -52,13 +52,14 @@ class Aperio:
         tiff = read_tiff(source)
         images = read_images(tiff)
         levels = levels_of(images)
-        kept = [*levels, *_thumbnail(tiff, without(images, levels), levels[0])]
+        thumbnail = _thumbnail(tiff, without(images, levels), levels[0])
+        kept = [*levels, *thumbnail]
         kept.sort(key=lambda image: [other.directory.offset for other in images].index(image.directory.offset))
         descriptions = [Description.parse(_description(tiff, image.directory.offset)) for image in images]
         selection = Selection(kept, _by_name(without(images, kept)), _describe)
         texts = [value for description in descriptions for value in description.removed_values()]
         keys = [key for description in descriptions for key in description.removed_keys()]
-        return Rewriter(tiff, selection).anonymize(_facts(levels, descriptions[0]), texts, keys)
+        return Rewriter(tiff, selection).anonymize(_facts(levels, descriptions[0], len(thumbnail)), texts, keys)
 
 
 def _describe(image: Image, text: bytes) -> bytes:
@@ -86,7 +87,7 @@ def _by_name(images: Sequence[Image]) -> dict[str, list[Image]]:
     return named
 
 
-def _facts(levels: Sequence[Image], description: Description) -> ImageFacts:
+def _facts(levels: Sequence[Image], description: Description, thumbnails: int) -> ImageFacts:
     return ImageFacts(
         format="aperio",
         extension=".svs",
@@ -95,4 +96,6 @@ def _facts(levels: Sequence[Image], description: Description) -> ImageFacts:
         mpp=description.number("MPP"),
         magnification=description.number("AppMag"),
         icc=levels[0].directory.entry(ICC_PROFILE) is not None,
+        images=len(levels) + thumbnails,
+        thumbnail=thumbnails > 0,
     )

@@ -63,6 +63,7 @@ class GenericTiff:
             compression=levels[0].compression,
             mpp=_mpp(tiff),
             icc=levels[0].directory.entry(ICC_PROFILE) is not None,
+            images=len(levels),
         )
         return Rewriter(tiff, Selection(levels, {"other": rest} if rest else {})).anonymize(facts, [], [])
 
