@@ -202,6 +202,18 @@ def test_two_images_that_could_be_the_thumbnail_are_both_destroyed(tmp_path: Pat
         assert shared_windows(picture.tobytes(), outcome.after) == 0
 
 
+@pytest.mark.parametrize("packed", ["none", "lzw"])
+def test_an_untyped_second_image_that_is_no_jpeg_may_be_a_label_and_is_no_thumbnail(packed: str, tmp_path: Path) -> None:
+    picture = noise(1, (64, 64))
+    data = bytearray(minimal_slide(asides=[(0, picture)]))
+    second = [page for _, page in pages_of(bytes(data))][1]
+    struct.pack_into("<H", data, second.tags[259].valueoffset, {"none": 1, "lzw": 5}[packed])
+    outcome = anonymized(bytes(data), tmp_path)
+    assert shared_windows(picture.tobytes(), outcome.after) == 0
+    assert "image:other" in outcome.removed
+    assert not outcome.anonymization.facts.thumbnail
+
+
 def test_an_untyped_label_of_the_slides_shape_behind_another_image_is_no_thumbnail(tmp_path: Path) -> None:
     label = noise(1, (64, 64))
     outcome = anonymized(minimal_slide(asides=[(MACRO, noise(2)), (0, label)]), tmp_path)
