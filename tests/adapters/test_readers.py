@@ -14,9 +14,10 @@ import openslide
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
+from shared_data import shared
 from slidekeeper.adapters.bucket.splicing import execute
 from slidekeeper.adapters.readers.independent import IndependentReader
 from slidekeeper.errors import Permanent
@@ -25,7 +26,8 @@ from slidekeeper.model.slide import ImageFacts, Level
 from slidekeeper.ports.formats import Source
 from writers import write_aperio, write_generic_tiff
 from writers.aperio import _write_aside
-from writers.tiff import TiffWriter, drawn
+from writers.minimal import minimal_slide, with_tags
+from writers.tiff import UNDEFINED, TiffWriter, drawn
 
 READER = IndependentReader()
 SIZE = (2048, 1536)
@@ -115,6 +117,38 @@ def test_a_label_in_a_plain_slide_is_refused(tmp_path: Path, generic: tuple[Path
     assert "no level" in refusal(with_image(generic[0], tmp_path / "label.tiff", 1), generic[1])
 
 
+def test_one_more_image_of_strips_is_refused_whatever_its_type(
+    tmp_path: Path, aperio: tuple[Path, ImageFacts], generic: tuple[Path, ImageFacts]
+) -> None:
+    assert "number of images" in refusal(with_image(aperio[0], tmp_path / "more.svs", 0), aperio[1])
+    assert "number of images" in refusal(with_image(generic[0], tmp_path / "more.tiff", 0), generic[1])
+
+
+def test_a_colour_profile_that_cannot_be_read_is_refused(tmp_path: Path, aperio: tuple[Path, ImageFacts]) -> None:
+    broken = tmp_path / "broken.svs"
+    broken.write_bytes(aperio[0].read_bytes().replace(b"acsp", b"Jane"))
+    assert "colour profile" in refusal(broken, aperio[1])
+
+
+@pytest.mark.parametrize("name", ["aperio.svs", "generic.tif", "real"])
+def test_colours_come_out_the_same(tmp_path: Path, name: str) -> None:
+    original = tmp_path / name
+    if name == "real":
+        original = shutil.copy(shared("slides", "svs", "TCGA-CR-7395-01A-01-TS1.svs"), tmp_path / "real.svs")
+    else:
+        profile = (34675, UNDEFINED, ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+        original.write_bytes(minimal_slide(with_tags(profile), **({} if name == "aperio.svs" else {"description": None})))
+    clean, facts = anonymized(original)
+    READER.verify(clean, facts)
+    seen = []
+    for path in (original, clean):
+        with openslide.OpenSlide(path) as slide:
+            region = slide.read_region((0, 0), 0, (256, 256)).convert("RGB")
+            assert slide.color_profile is not None
+            seen.append(ImageCms.profileToProfile(region, slide.color_profile, ImageCms.createProfile("LAB"), outputMode="LAB").tobytes())
+    assert seen[0] == seen[1]
+
+
 def test_a_slide_as_the_scanner_wrote_it_is_refused(folder: Path, aperio: tuple[Path, ImageFacts]) -> None:
     assert refusal(folder / "aperio.svs", aperio[1])
 
@@ -154,6 +188,10 @@ OTHER_FACTS: dict[str, Callable[[ImageFacts], ImageFacts]] = {
     "a level more": lambda facts: _with_levels(facts, (*facts.levels, Level(width=64, height=48, tile_width=256, tile_height=256))),
     "resolution": lambda facts: facts.model_copy(update={"mpp": 0.5}),
     "vendor": lambda facts: facts.model_copy(update={"format": "generic-tiff"}),
+    "colour profile": lambda facts: facts.model_copy(update={"icc": not facts.icc}),
+    "thumbnail": lambda facts: facts.model_copy(update={"thumbnail": not facts.thumbnail}),
+    "an image less": lambda facts: facts.model_copy(update={"images": facts.images - 1}),
+    "a level twice": lambda facts: _with_levels(facts, (*facts.levels, facts.levels[-1])),
 }
 
 

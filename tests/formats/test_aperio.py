@@ -30,8 +30,8 @@ from slidekeeper.errors import Permanent
 from slidekeeper.formats.aperio import Aperio
 from slidekeeper.model.splice import Content, Keep, Literal
 from writers.aperio import write_aperio
-from writers.minimal import DESCRIPTION, aside, minimal_slide, noise, with_tags
-from writers.tiff import ASCII, LONG, SHORT, UNDEFINED, Tag, TiffWriter
+from writers.minimal import DESCRIPTION, TILE, aside, minimal_slide, noise, with_tags
+from writers.tiff import ASCII, LONG, SHORT, UNDEFINED, Tag, TiffWriter, tissue_tile
 
 DIALECTS = [("<", False), (">", False), ("<", True), (">", True)]
 READ_BY_OPENSLIDE = [("<", False), ("<", True), (">", True)]
@@ -202,6 +202,18 @@ def test_two_images_that_could_be_the_thumbnail_are_both_destroyed(tmp_path: Pat
         assert shared_windows(picture.tobytes(), outcome.after) == 0
 
 
+@pytest.mark.parametrize("packed", ["none", "lzw"])
+def test_an_untyped_second_image_that_is_no_jpeg_may_be_a_label_and_is_no_thumbnail(packed: str, tmp_path: Path) -> None:
+    picture = noise(1, (64, 64))
+    data = bytearray(minimal_slide(asides=[(0, picture)]))
+    second = [page for _, page in pages_of(bytes(data))][1]
+    struct.pack_into("<H", data, second.tags[259].valueoffset, {"none": 1, "lzw": 5}[packed])
+    outcome = anonymized(bytes(data), tmp_path)
+    assert shared_windows(picture.tobytes(), outcome.after) == 0
+    assert "image:other" in outcome.removed
+    assert not outcome.anonymization.facts.thumbnail
+
+
 def test_an_untyped_label_of_the_slides_shape_behind_another_image_is_no_thumbnail(tmp_path: Path) -> None:
     label = noise(1, (64, 64))
     outcome = anonymized(minimal_slide(asides=[(MACRO, noise(2)), (0, label)]), tmp_path)
@@ -278,6 +290,20 @@ def test_a_description_too_short_to_be_written_anew_is_refused() -> None:
     with pytest.raises(Permanent) as refused:
         plan_of(minimal_slide(description=b"Aperio"))
     assert refused.value.reason == "description-too-long"
+
+
+@pytest.mark.parametrize("text", [b"", b"Aperio", b"ward seven"])
+def test_a_level_whose_description_is_too_short_to_be_written_anew_loses_it(text: bytes, tmp_path: Path) -> None:
+    def with_level(writer: TiffWriter, tags: list[Tag]) -> list[Tag]:
+        tile = tissue_tile(2, TILE)
+        place: list[Tag] = [(324, LONG, [writer.blob(tile)]), (325, LONG, [len(tile)])]
+        level = with_tags(*place, (256, LONG, [TILE]), (257, LONG, [TILE // 2]), (270, ASCII, text))(writer, tags)
+        return [*tags, (330, LONG, [writer.directory(level, link=False)])]
+
+    outcome = anonymized(minimal_slide(with_level, tiles=[tissue_tile(1, TILE)] * 2), tmp_path)
+    assert len(outcome.anonymization.facts.levels) == 2
+    assert len(tag_bytes(outcome.after, 270)) == 1
+    assert found_in(outcome.after, ("ward seven",)) == []
 
 
 def test_a_file_that_begins_otherwise_is_not_recognized() -> None:

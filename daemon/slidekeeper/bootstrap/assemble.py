@@ -37,6 +37,7 @@ from slidekeeper.errors import Unavailable
 from slidekeeper.formats.registry import SupportedFormats
 from slidekeeper.messages.commands import SettlePack
 from slidekeeper.model.withdrawn import Withdrawn
+from slidekeeper.ports.formats import Choices
 from slidekeeper.settings.loader import Settings
 from slidekeeper.settings.sections import DropSettings
 from slidekeeper.steps.anonymize.request import Tools
@@ -108,7 +109,8 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
     drops = {name: posix_drop(name, drop) for name, drop in settings.drop.items()}
     formats = SupportedFormats()
     catalog_step = CatalogStep(stores.catalog, stores.journal)
-    tools = Tools(stores.bucket, formats, HyperscanFactory(), IndependentReader(), settings.anonymize.thumbnail_pixels)
+    choices = Choices(keep_thumbnail=settings.anonymize.keep_thumbnail)
+    tools = Tools(stores.bucket, formats, HyperscanFactory(), IndependentReader(), settings.anonymize.thumbnail_pixels, choices)
     anonymize = AnonymizeStep(
         drops, settings.drop, stores.known, stores.linking, stores.journal, executor, tools, settings.anonymize, __version__
     )

@@ -1,9 +1,10 @@
 """Aperio SVS, also as other vendors' scanners export it.
 
 Images are told apart by structure alone. Levels are tiled and have the full image's shape. The thumbnail is the file's second
-directory, as OpenSlide takes it, if it is of strips, has that shape and NewSubfileType 0, and no other image could be it as well: a
-label without type may have that shape by chance. The label (NewSubfileType 1), the macro (9) and anything else are destroyed; that
-GT450 scanners give label and macro no description, or that these come in another order, changes nothing.
+directory, as OpenSlide takes it, if it is a JPEG of strips, has that shape and NewSubfileType 0, and no other image could be it as
+well: a label without type may have that shape by chance, but scanners pack labels by LZW. The label (NewSubfileType 1), the macro (9)
+and anything else are destroyed; that GT450 scanners give label and macro no description, or that these come in another order,
+changes nothing.
 
 Sources: OpenSlide, "Aperio format"; TIFF 6.0 section 8, NewSubfileType.
 """
@@ -22,9 +23,10 @@ from slidekeeper.formats.tiff.reading import Tiff, is_tiff, read_tiff
 from slidekeeper.formats.tiff.rewriting import IMAGE_DESCRIPTION, Rewriter, Selection
 from slidekeeper.model.slide import ImageFacts
 from slidekeeper.model.splice import Anonymization
-from slidekeeper.ports.formats import Source
+from slidekeeper.ports.formats import USUAL, Choices, Source
 
 LABEL, MACRO, FULL = 1, 9, 0
+THUMBNAIL_COMPRESSION = "jpeg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +49,19 @@ class Aperio:
         """Why the file is not whole."""
         return missing_part(source)
 
-    def plan(self, source: Source) -> Anonymization:
+    def plan(self, source: Source, choices: Choices = USUAL) -> Anonymization:
         """Keep levels and thumbnail, destroy the rest."""
         tiff = read_tiff(source)
         images = read_images(tiff)
         levels = levels_of(images)
-        kept = [*levels, *_thumbnail(tiff, without(images, levels), levels[0])]
+        thumbnail = _thumbnail(tiff, without(images, levels), levels[0]) if choices.keep_thumbnail else []
+        kept = [*levels, *thumbnail]
         kept.sort(key=lambda image: [other.directory.offset for other in images].index(image.directory.offset))
         descriptions = [Description.parse(_description(tiff, image.directory.offset)) for image in images]
         selection = Selection(kept, _by_name(without(images, kept)), _describe)
         texts = [value for description in descriptions for value in description.removed_values()]
         keys = [key for description in descriptions for key in description.removed_keys()]
-        return Rewriter(tiff, selection).anonymize(_facts(levels, descriptions[0]), texts, keys)
+        return Rewriter(tiff, selection).anonymize(_facts(levels, descriptions[0], len(thumbnail)), texts, keys)
 
 
 def _describe(image: Image, text: bytes) -> bytes:
@@ -72,10 +75,13 @@ def _description(tiff: Tiff, offset: int) -> bytes:
 
 
 def _thumbnail(tiff: Tiff, images: Sequence[Image], base: Image) -> Sequence[Image]:
-    """The thumbnail, if the second directory is the only candidate; two would mean that one of them is something else."""
+    """The thumbnail, if the second directory is the only candidate, and a JPEG; two would mean that one of them is something else."""
     candidates = [image for image in images if not image.tiled and image.subfile_type == FULL and image.has_shape_of(base)]
     second = [directory.offset for directory in tiff.directories[1:2]]
-    return candidates if [image.directory.offset for image in candidates] == second else []
+    match candidates:
+        case [only] if only.compression == THUMBNAIL_COMPRESSION and only.directory.offset in second:
+            return [only]
+    return []
 
 
 def _by_name(images: Sequence[Image]) -> dict[str, list[Image]]:
@@ -86,7 +92,7 @@ def _by_name(images: Sequence[Image]) -> dict[str, list[Image]]:
     return named
 
 
-def _facts(levels: Sequence[Image], description: Description) -> ImageFacts:
+def _facts(levels: Sequence[Image], description: Description, thumbnails: int) -> ImageFacts:
     return ImageFacts(
         format="aperio",
         extension=".svs",
@@ -95,4 +101,6 @@ def _facts(levels: Sequence[Image], description: Description) -> ImageFacts:
         mpp=description.number("MPP"),
         magnification=description.number("AppMag"),
         icc=levels[0].directory.entry(ICC_PROFILE) is not None,
+        images=len(levels) + thumbnails,
+        thumbnail=thumbnails > 0,
     )

@@ -17,7 +17,7 @@ from slidekeeper.formats.tiff.reading import Tiff, is_tiff, read_tiff
 from slidekeeper.formats.tiff.rewriting import IMAGE_DESCRIPTION, Rewriter, Selection
 from slidekeeper.model.slide import ImageFacts
 from slidekeeper.model.splice import Anonymization
-from slidekeeper.ports.formats import Source
+from slidekeeper.ports.formats import USUAL, Choices, Source
 
 MAKE, SOFTWARE, XMP, ARGOS, NDPI = 271, 305, 700, 65000, 65420
 VENDOR_TEXT = re.compile(
@@ -50,8 +50,8 @@ class GenericTiff:
         """Why the file is not whole."""
         return missing_part(source)
 
-    def plan(self, source: Source) -> Anonymization:
-        """Keep the levels, destroy the rest."""
+    def plan(self, source: Source, choices: Choices = USUAL) -> Anonymization:
+        """Keep the levels, destroy the rest: a thumbnail too, which nothing tells from a label here."""
         tiff = read_tiff(source)
         images = read_images(tiff)
         levels = levels_of(images)
@@ -63,6 +63,7 @@ class GenericTiff:
             compression=levels[0].compression,
             mpp=_mpp(tiff),
             icc=levels[0].directory.entry(ICC_PROFILE) is not None,
+            images=len(levels),
         )
         return Rewriter(tiff, Selection(levels, {"other": rest} if rest else {})).anonymize(facts, [], [])
 

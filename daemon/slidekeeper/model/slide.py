@@ -30,6 +30,11 @@ class ImageFacts(Value):
     magnification: float | None = None
     """Nominal objective power, where the slide says so."""
     icc: bool = False
+    """Whether the full-resolution level has a colour profile."""
+    images: int = 0
+    """Images that the file holds, levels and thumbnail; 0 where nobody counted."""
+    thumbnail: bool = False
+    """Whether one of them is the scanner's thumbnail."""
     removed: tuple[str, ...] = ()
     """Names (never values) of images, tags and keys that were destroyed, sorted: ``image:label``, ``tag:306``, ``key:User``."""
 

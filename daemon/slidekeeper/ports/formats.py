@@ -31,6 +31,17 @@ class Source:
         return data
 
 
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a site may choose where a slide can be clean in more than one way."""
+
+    keep_thumbnail: bool = True
+    """Whether the scanner's thumbnail may stay, where it can be told from a label; it may show what a person wrote on the glass."""
+
+
+USUAL = Choices()
+
+
 class Format(Protocol):
     """One format, one module. Implementations are stateless and picklable."""
 
@@ -47,8 +58,8 @@ class Format(Protocol):
         """Why the file is not whole yet (``offsets past the end of the file``), or an empty string when all it refers to is inside."""
         ...
 
-    def plan(self, source: Source) -> Anonymization:
-        """Plan the anonymization; reads headers only.
+    def plan(self, source: Source, choices: Choices = USUAL) -> Anonymization:
+        """Plan the anonymization; reads headers, and a sample of the tiles.
 
         Raises:
             Permanent: with the precise reason why the slide cannot be proven clean.

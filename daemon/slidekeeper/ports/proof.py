@@ -35,7 +35,8 @@ class Reader(Protocol):
     """An independent reader of finished slides; picklable."""
 
     def verify(self, path: Path, facts: ImageFacts) -> None:
-        """Open ``path`` and compare it with ``facts``: levels, resolution, no label, no macro, no tag that is not allowed.
+        """Open ``path`` and compare it with ``facts``: levels, resolution, colour profile, number of images, no label, no macro,
+        no tag that is not allowed.
 
         Raises:
             Permanent: ``proof-failed`` with the first difference.

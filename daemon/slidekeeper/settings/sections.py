@@ -173,6 +173,11 @@ class AnonymizeSettings(Section):
     timeout_seconds: PositiveFloat = Field(1800.0, description="A worker that takes longer is killed; the pack is quarantined.")
     memory_megabytes: PositiveInt = Field(2048, ge=512, description="Address space that one worker may use.")
     thumbnail_pixels: PositiveInt = Field(512, le=4096, description="Longest side of the regenerated thumbnail.")
+    keep_thumbnail: bool = Field(
+        True,
+        description="Whether the scanner's thumbnail stays inside the slide, where it can be told from label and macro; "
+        "turn off where scanned areas reach labels or handwriting.",
+    )
 
 
 class EngineSettings(Section):

@@ -12,7 +12,7 @@ from slidekeeper.adapters.search.hyperscan_search import HyperscanFactory
 from slidekeeper.formats.registry import SupportedFormats
 from slidekeeper.model.phi import Barcode, Member, RelativePath, Role
 from slidekeeper.model.splice import Anonymization, Content, Keep, Secret, SplicePlan
-from slidekeeper.ports.formats import Format, Source
+from slidekeeper.ports.formats import USUAL, Choices, Format, Source
 from slidekeeper.steps.anonymize.job import AnonymizeRequest
 from writers import Planted, write_aperio
 
@@ -83,7 +83,7 @@ class Careless:
     def missing(self, source: Source) -> str:
         return ""
 
-    def plan(self, source: Source) -> Anonymization:
+    def plan(self, source: Source, choices: Choices = USUAL) -> Anonymization:
         facts = self.format.plan(source).facts
         plan = SplicePlan((Keep(0, source.size, self.content, "everything"),))
         return Anonymization(plan, facts, self.secrets, self.windows)

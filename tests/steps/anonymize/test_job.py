@@ -10,6 +10,7 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
+import openslide
 import pytest
 from blake3 import blake3
 from PIL import Image
@@ -17,6 +18,7 @@ from PIL import Image
 from slidekeeper.adapters.bucket.posix import PosixBucket
 from slidekeeper.errors import Permanent, SlidekeeperError
 from slidekeeper.model.phi import Barcode
+from slidekeeper.ports.formats import Choices
 from slidekeeper.steps.anonymize.job import WholenessRequest, anonymize_slide, probe_wholeness
 from steps.anonymize.slide_bench import BARCODE, SIZE, Bench, bench_in, request_for
 from writers import write_aperio, write_generic_tiff
@@ -92,6 +94,14 @@ def test_a_long_removed_text_is_searched(tmp_path: Path) -> None:
     long = " ".join(f"word{number}" for number in range(2000)).encode()
     (tmp_path / "drop" / "a.tif").write_bytes(minimal_slide(with_tags((65111, ASCII, long)), description=None))
     assert anonymize_slide(request_for(tmp_path, b"a.tif")).facts.format == "generic-tiff"
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_site_chooses_whether_the_scanners_thumbnail_stays(bench: Bench, keep: bool) -> None:
+    outcome = anonymize_slide(replace(bench.request, choices=Choices(keep_thumbnail=keep)))
+    with openslide.OpenSlide(bench.bucket.aside_path("pack", "123456789012.svs")) as slide:
+        assert set(slide.associated_images) == ({"thumbnail"} if keep else set())
+    assert (outcome.facts.thumbnail, "image:other" in outcome.facts.removed) == (keep, not keep)
 
 
 def test_a_megabyte_of_removed_text_is_held_at_once(tmp_path: Path) -> None:

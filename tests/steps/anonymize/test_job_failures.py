@@ -18,7 +18,7 @@ from slidekeeper.model.identity import BatchId, PackId, new_slide_number
 from slidekeeper.model.phi import Barcode, FileIdentity, Member, PackFiles, RelativePath, Role
 from slidekeeper.model.splice import Anonymization, Content, Secret, SplicePlan
 from slidekeeper.ports.bucket import Inspect, Written
-from slidekeeper.ports.formats import Source
+from slidekeeper.ports.formats import USUAL, Choices, Source
 from slidekeeper.steps.anonymize.job import AnonymizeRequest, anonymize_slide
 from slidekeeper.steps.anonymize.request import Tools, request_of
 from steps.anonymize.slide_bench import BARCODE, Bench, Careless, bench_in, request_for
@@ -133,7 +133,7 @@ class Shrinking(Careless):
 
     path: Path = Path()
 
-    def plan(self, source: Source) -> Anonymization:
+    def plan(self, source: Source, choices: Choices = USUAL) -> Anonymization:
         os.truncate(self.path, 16)
         return self.format.plan(source)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import struct
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from warnings import catch_warnings
 
 import openslide
 import tifffile
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImageCms, TiffImagePlugin
 
 from slidekeeper.errors import Permanent
 from slidekeeper.model.slide import ImageFacts
@@ -151,12 +152,26 @@ def _flat(band: Image.Image) -> Image.Image:
 def _verify_with_openslide(slide: openslide.OpenSlide, facts: ImageFacts) -> None:
     _require(slide.properties.get(openslide.PROPERTY_NAME_VENDOR) == VENDORS[facts.format], "vendor")
     _require(slide.dimensions == (facts.levels[0].width, facts.levels[0].height), "dimensions")
-    _require(set(slide.level_dimensions) <= {(level.width, level.height) for level in facts.levels}, "levels")
+    _require(not Counter(slide.level_dimensions) - Counter(_sizes(facts)), "levels")
     _require(not {"label", "macro"} & set(slide.associated_images), "label or macro image")
+    _require(list(slide.associated_images) == ["thumbnail"] * facts.thumbnail, "associated image")
+    _require(_has_profile(slide) == facts.icc, "colour profile")
     mpp = slide.properties.get(openslide.PROPERTY_NAME_MPP_X)
     if facts.mpp is not None and mpp is not None:
         _require(abs(float(mpp) - facts.mpp) <= MPP_TOLERANCE * facts.mpp, "resolution")
     slide.read_region((0, 0), slide.level_count - 1, (1, 1))
+
+
+def _has_profile(slide: openslide.OpenSlide) -> bool:
+    """Whether there is a colour profile, and the library for colours can read it."""
+    try:
+        return slide.color_profile is not None
+    except (OSError, ImageCms.PyCMSError) as refused:
+        raise Permanent("proof-failed", f"the colour profile of the result cannot be read ({type(refused).__name__})") from None
+
+
+def _sizes(facts: ImageFacts) -> list[tuple[int, int]]:
+    return [(level.width, level.height) for level in facts.levels]
 
 
 def _verify_with_tifffile(path: Path, facts: ImageFacts) -> None:
@@ -166,10 +181,11 @@ def _verify_with_tifffile(path: Path, facts: ImageFacts) -> None:
             pages += [sub for page in pages for sub in (page.pages or ()) if isinstance(sub, tifffile.TiffPage)]
             for page in pages:
                 _verify_page(page, facts)
-            tiled = {(page.imagewidth, page.imagelength) for page in pages if page.is_tiled}
+            tiled = [(page.imagewidth, page.imagelength) for page in pages if page.is_tiled]
     except (tifffile.TiffFileError, ValueError, KeyError, IndexError) as refused:
         raise Permanent("proof-failed", f"tifffile cannot read the result ({type(refused).__name__})") from None
-    _require(tiled == {(level.width, level.height) for level in facts.levels}, "levels")
+    _require(Counter(tiled) == Counter(_sizes(facts)), "levels")
+    _require(len(pages) == facts.images and len(pages) - len(tiled) == facts.thumbnail, "number of images")
 
 
 def _verify_page(page: tifffile.TiffPage, facts: ImageFacts) -> None:

@@ -131,8 +131,11 @@ class Rewriter:
             self._removed.tag(entry)
             return None
         new += b"\0"
-        if len(new) > entry.length or len(new) <= self._tiff.dialect.inline_bytes:
-            raise Permanent("description-too-long", "the rewritten image description does not fit in the place of the old one")
+        if not self._tiff.dialect.inline_bytes < len(new) <= entry.length:
+            if image is self._selection.kept[0]:
+                raise Permanent("description-too-long", "the rewritten image description does not fit in the place of the old one")
+            self._removed.tag(entry)
+            return None
         self._ledger.write(entry.offset, new, "rewritten image description")
         return _packed(self._tiff.dialect, entry.tag, ASCII, len(new), self._pointer(entry.offset))
 

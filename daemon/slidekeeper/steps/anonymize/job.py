@@ -18,7 +18,7 @@ from slidekeeper.model.splice import Anonymization, Content, Secret
 from slidekeeper.model.texts import readable_in, remains
 from slidekeeper.ports.bucket import Bucket, Written
 from slidekeeper.ports.drop import Drop
-from slidekeeper.ports.formats import Format, Registry, Source
+from slidekeeper.ports.formats import USUAL, Choices, Format, Registry, Source
 from slidekeeper.ports.proof import Reader, SearchFactory
 
 THUMBNAIL = "thumbnail.jpg"
@@ -43,6 +43,7 @@ class AnonymizeRequest:
     search: SearchFactory
     reader: Reader
     thumbnail_pixels: int
+    choices: Choices = USUAL
     companions: tuple[Member, ...] = ()
     """Members beside the image that may name the patient: they are read for what to search, and never copied."""
 
@@ -132,7 +133,7 @@ def _splice(request: AnonymizeRequest, stream: BinaryIO) -> tuple[Anonymization,
     """Plan and write; the search sees every finished byte on its way."""
     source = Source(stream, request.image.identity.size)
     try:
-        plan = _recognized(request.formats, source).plan(source)
+        plan = _recognized(request.formats, source).plan(source, request.choices)
     except EOFError:
         raise SourceChanged("source-changed", "the file became shorter while it was read") from None
     except Permanent as damage:

@@ -10,7 +10,7 @@ from slidekeeper.model.phi import PackFiles, Role
 from slidekeeper.model.slide import SlideFacts
 from slidekeeper.ports.bucket import Bucket
 from slidekeeper.ports.drop import Drop
-from slidekeeper.ports.formats import Registry
+from slidekeeper.ports.formats import USUAL, Choices, Registry
 from slidekeeper.ports.proof import Reader, SearchFactory
 from slidekeeper.steps.anonymize.job import AnonymizeOutcome, AnonymizeRequest
 
@@ -26,6 +26,7 @@ class Tools:
     search: SearchFactory
     reader: Reader
     thumbnail_pixels: int
+    choices: Choices = USUAL
 
 
 def original_name(files: PackFiles) -> Concealed[str]:
@@ -48,6 +49,7 @@ def request_of(files: PackFiles, drop: Drop, number: SlideNumber, tools: Tools) 
         search=tools.search,
         reader=tools.reader,
         thumbnail_pixels=tools.thumbnail_pixels,
+        choices=tools.choices,
         companions=tuple(member for member in files.members if member.role in READ_COMPANIONS),
     )
 
