@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ async def test_a_closed_catalog_can_be_read_and_stays_as_it_is(path: Path) -> No
     before = path.read_bytes()
     catalog = DuckdbCatalog.open_read_only(path)
     assert [row["number"] for row in await catalog.slides()] == [NUMBER]
-    with pytest.raises(duckdb.Error, match="read-only"):
+    with pytest.raises(Temporary, match="catalog-fault"):
         await catalog.reset()
     await catalog.close()
     assert path.read_bytes() == before
@@ -246,3 +247,14 @@ async def test_a_publication_under_way_does_not_hold_up_the_closing(path: Path, 
         await catalog.close()
     with pytest.raises(Unavailable, match="catalog-closed"):
         await publishing
+
+
+async def test_a_fault_of_ours_costs_no_catalog_and_no_daemon(path: Path) -> None:
+    await make_catalog(path)
+    catalog = open_catalog(path)
+    catalog._structures["stored_revisions"] = "no structure"
+    with pytest.raises(Temporary, match="catalog-fault"):
+        await catalog.project([replace(STORED[0], seq=8)], 8)
+    assert await catalog.position() == 7
+    await catalog.close()
+    assert names(path.parent) == [path.name]

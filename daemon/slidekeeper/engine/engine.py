@@ -10,7 +10,7 @@ import structlog
 from slidekeeper.engine.lane import Lane, LaneSpec
 from slidekeeper.engine.places import Places
 from slidekeeper.engine.throughput import Throughput
-from slidekeeper.messages.events import Event, SlideCatalogued
+from slidekeeper.messages.events import Event, PackEvent, PackQuarantined, PackStuck, RecordsEvent, RecordsQuarantined, SlideCatalogued
 from slidekeeper.ports.clock import Clock
 from slidekeeper.ports.journal import Journal, Recorded
 from slidekeeper.workflow.retry import RetryPolicy
@@ -72,10 +72,27 @@ class Engine:
             lane.stop()
 
     def _announce(self, recorded: Sequence[Recorded]) -> None:
-        """Wake the lanes that have something to do, and all who wait for any commit."""
+        """Log what happened, wake the lanes that have something to do, and all who wait for any commit."""
+        for each in recorded:
+            _log_event(each.event)
         ordered = {each.ordered for each in recorded}
         for lane in self.lanes:
             if lane.name in ordered:
                 lane.wake()
         self._committed.set()
         self._committed = asyncio.Event()
+
+
+def _log_event(event: Event) -> None:
+    """One line with the id that leads through a pack's life, or that of records, whoever reported the event."""
+    match event:
+        case PackQuarantined():
+            log.warning("pack quarantined", pack=event.pack, step=event.step, reason=event.reason, detail=event.detail)
+        case RecordsQuarantined():
+            log.warning("records quarantined", records=event.records, step=event.step, reason=event.reason, detail=event.detail)
+        case PackStuck():
+            log.warning("pack is stuck", pack=event.pack, reason=event.reason, detail=event.detail)
+        case PackEvent():
+            log.debug("recorded", pack=event.pack, type=event.type)
+        case RecordsEvent():
+            log.debug("recorded", records=event.records, type=event.type)

@@ -174,7 +174,6 @@ class Lane:
                 return treatment
             case Quarantine(reason, detail):
                 if await self._submit_if_defined(held(pending.command, reason, detail)):
-                    log.warning(f"{pending.command.noun} quarantined", step=self.name, reason=reason, detail=detail)
                     return None
                 # What is stored already is nothing to hold back: its last steps are tried for ever, patiently.
                 return await self._try_again(pending, error, self._policy.longest_delay)

@@ -293,7 +293,8 @@ class DuckdbCatalog:
             raise _closed() from None
         except duckdb.Error as error:
             if not is_damage(error):
-                raise
+                log.error("catalog fault", exc_info=error)
+                raise Temporary("catalog-fault", type(error).__name__) from None
             await self._mend(life, error)
             raise _damaged(type(error).__name__) from None
 
