@@ -84,7 +84,7 @@ class Post:
         if self.trouble:
             raise self.trouble
 
-    async def _after_scan(self) -> None:
+    async def _hear(self, _: object) -> None:
         self.scans += 1
 
     async def _report(self, event: Any) -> None:
@@ -103,7 +103,7 @@ class Post:
         drop = PosixDrop("scanner", self.root)
         settings = DropSettings(path=self.root, scan_seconds=self.scan_seconds)
         watched = WatchedDrop(drop, TreeScan(drop, index, ()), hints, settings)
-        watcher = Watcher(watched, known, self._ingest, self._after_scan, self._report, self._suspend, SystemClock())
+        watcher = Watcher(watched, known, self._ingest, self._hear, self._report, self._suspend, SystemClock())
         task = asyncio.create_task(watcher.run())
         try:
             if not self.trouble:

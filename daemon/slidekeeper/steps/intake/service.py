@@ -19,7 +19,7 @@ from slidekeeper.model.phi import FileIdentity, Member, PackFiles, RelativePath,
 from slidekeeper.ports.clock import Clock
 from slidekeeper.ports.drop import KnownFiles, Sighting
 from slidekeeper.ports.journal import Journal
-from slidekeeper.steps.intake.assembly import PackKey, barcode_of, grouped, is_marker, merged, session_of
+from slidekeeper.steps.intake.assembly import PackKey, barcode_of, grouped, merged, session_of
 from slidekeeper.steps.intake.tracker import Tracker
 from slidekeeper.steps.intake.watcher import WatchedDrop, Watcher
 from slidekeeper.workflow.states import BatchState, PackState
@@ -69,8 +69,6 @@ class Intake:
             name: Watcher(watched, known, self._ingest, partial(self._close_marked, name), report, suspend, clock)
             for name, watched in drops.items()
         }
-        self._marked: dict[str, dict[RelativePath, FileIdentity]] = {name: {} for name in drops}
-        """READY markers that were seen and not yet heard, by drop folder."""
         self._sessions: dict[bytes, BatchId] = {}
         """Open batches by session, for as long as one portion of one drop folder is taken in."""
         self._joined: list[PackFiles] = []
@@ -150,8 +148,6 @@ class Intake:
         """Turn what a scan found into new packs, or into members of packs that are known."""
         async with self._ingesting:
             self._sessions.clear()
-            markers = {sighting.path: sighting.identity for sighting in sightings if is_marker(sighting.path) and not sighting.special}
-            self._marked[watched.drop.name] |= markers
             fresh = await self._remembered(watched, sightings)
             if fresh:
                 for files in fresh:
@@ -236,15 +232,13 @@ class Intake:
         await asyncio.gather(*(self._report(arrival) for arrival in arrivals))
         await self._known.announced([files.pack for files in packs])
 
-    async def _close_marked(self, drop: str) -> None:
-        """Close batches whose READY marker a scan of this drop folder found; other scans of it wait."""
-        marked = self._marked[drop]
-        for path, identity in list(marked.items()):
+    async def _close_marked(self, drop: str, markers: Mapping[RelativePath, FileIdentity]) -> None:
+        """Close the batches of new READY markers; scans of this drop folder wait."""
+        for path, identity in markers.items():
             batch = await self._known.open_batch(drop, session_of(path))
             if await self._known.is_new_marker(drop, path, identity) and batch is not None:
                 await self._close(batch, drop, "marker")
             await self._known.note_marker(drop, path, identity)
-            del marked[path]
 
     async def _close(self, batch: BatchId, drop: str, by: str) -> bool:
         """Close a batch while no scan of its drop folder runs; False when the journal says that it is not open."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -12,15 +12,17 @@ import structlog
 
 from slidekeeper.errors import SlidekeeperError, Unavailable
 from slidekeeper.messages.events import WatchDegraded, WatchRestored
-from slidekeeper.model.phi import RelativePath
+from slidekeeper.model.phi import FileIdentity, RelativePath
 from slidekeeper.ports.clock import Clock
-from slidekeeper.ports.drop import Drop, Hints, KnownFiles, Listing, Portion, Scan, Sighting
+from slidekeeper.ports.drop import Drop, Hints, KnownFiles, Listing, Scan, Sighting
 from slidekeeper.settings.sections import DropSettings
-from slidekeeper.steps.intake.assembly import is_marker
+from slidekeeper.steps.intake.assembly import is_marker, session_of
 
 log = structlog.get_logger(__name__)
 
 AWAY_PAUSE_SECONDS = 1.0
+ROOT = b""
+"""The session of what lies in the root itself: its folder is the whole tree."""
 JITTER = 0.1
 """Share by which scans are spread, so that many roots are not scanned at once."""
 
@@ -43,7 +45,7 @@ class Watcher:
         watched: WatchedDrop,
         known: KnownFiles,
         ingest: Callable[[WatchedDrop, Sequence[Sighting]], Awaitable[None]],
-        after_scan: Callable[[], Awaitable[None]],
+        hear: Callable[[Mapping[RelativePath, FileIdentity]], Awaitable[None]],
         report: Callable[[WatchDegraded | WatchRestored], Awaitable[object]],
         suspend: Callable[[Unavailable], Awaitable[None]],
         clock: Clock,
@@ -51,13 +53,17 @@ class Watcher:
         self._watched = watched
         self._known = known
         self._ingest = ingest
-        self._after_scan = after_scan
+        self._hear = hear
         self._report = report
         self._suspend = suspend
         self._clock = clock
         self._scanning = asyncio.Lock()
         self._torn = False
         """A scan broke off: no marker is heard before the whole tree was seen."""
+        self._markers: dict[RelativePath, FileIdentity] = {}
+        """READY markers that were seen and not yet heard."""
+        self._marked: dict[bytes, Listing] = {}
+        """Directories with a marker in them: they count as listed once it is heard, so that a crash before loses no notice."""
         self._hinted: set[RelativePath] = set()
         self._everything = False
         self._woken = asyncio.Event()
@@ -97,16 +103,16 @@ class Watcher:
     @asynccontextmanager
     async def looked(self, paths: Sequence[RelativePath]) -> AsyncIterator[None]:
         """As :meth:`look`; other scans wait until the caller has done what must not happen in the middle of one."""
-        scan = self._watched.scan
         async with self._scanning:
             torn, self._torn = self._torn and bool(paths), True
-            marked = await self._reconcile(scan.look(paths) if paths else scan.everything())
+            await self._see(paths)
             self._torn = torn
             yield
             if not torn:
-                await self._after_scan()
-                if marked:
-                    await self._known.listed(self._watched.drop.name, marked)
+                await self._hear(self._markers)
+                if self._marked:
+                    await self._known.listed(self._watched.drop.name, list(self._marked.values()))
+                self._markers, self._marked = {}, {}
 
     def look_later(self, path: RelativePath) -> None:
         """Look at a path again with the next scan of the whole tree: its pack is under way at the moment."""
@@ -179,18 +185,33 @@ class Watcher:
             place = f"drop:{self._watched.drop.name}"
             await self._report(WatchDegraded(place=place, reason=degraded) if degraded else WatchRestored(place=place))
 
-    async def _reconcile(self, portions: Iterator[Portion]) -> Sequence[Listing]:
-        """Take in what a scan finds, portion by portion; a directory counts as listed once its files are remembered.
+    async def _see(self, paths: Sequence[RelativePath]) -> None:
+        """Reconcile some paths; then the whole folder of every session whose marker was found.
 
-        Returns directories with a marker in them: they count as listed once that is heard, so that a crash before loses no notice.
+        What lay there before its marker may have been missed: hints get lost, and a listing shows what changes meanwhile in any order.
         """
-        marked: list[Listing] = []
+        followed: Mapping[RelativePath, FileIdentity] = {}
+        await self._reconcile(paths)
+        while new := self._markers.items() - followed.items():
+            followed = dict(self._markers)
+            sessions = {session_of(path) for path, _ in new}
+            await self._reconcile([] if ROOT in sessions else [RelativePath(session) for session in sessions])
+
+    async def _reconcile(self, paths: Sequence[RelativePath]) -> None:
+        """Take in what is new below some paths, or in the whole tree, portion by portion.
+
+        A directory counts as listed once its files are remembered, and its marker is heard.
+        """
+        drop = self._watched.drop.name
+        portions = self._watched.scan.look(paths) if paths else self._watched.scan.everything()
         markers: set[bytes] = set()
         while (portion := await asyncio.to_thread(next, portions, None)) is not None:
             if portion.sightings:
                 await self._ingest(self._watched, portion.sightings)
-            markers |= {sighting.path.reveal().rpartition(b"/")[0] for sighting in portion.sightings if is_marker(sighting.path)}
-            marked += [listing for listing in portion.listed if listing.directory in markers]
+            for marker in filter(is_marker, portion.sightings):
+                markers.add(marker.path.reveal().rpartition(b"/")[0])
+                if await self._known.is_new_marker(drop, marker.path, marker.identity):
+                    self._markers[marker.path] = marker.identity
+            self._marked |= {listing.directory: listing for listing in portion.listed if listing.directory in markers}
             if listed := [listing for listing in portion.listed if listing.directory not in markers]:
-                await self._known.listed(self._watched.drop.name, listed)
-        return marked
+                await self._known.listed(drop, listed)
