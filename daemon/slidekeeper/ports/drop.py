@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
@@ -53,12 +54,15 @@ class Drop(Protocol):
         """Return if the root is there and is the file system it should be; else raise ``Unavailable("drop:<name>", …)``."""
         ...
 
-    def open(self, member: Member) -> BinaryIO:
+    def open(self, member: Member) -> AbstractContextManager[BinaryIO]:
         """Open a member for reading, following no symlink on the way.
+
+        What goes wrong with reading inside the block is told in the drop folder's words as well.
 
         Raises:
             SourceChanged: it is not there, or not the file that settled.
             Permanent: ``unreadable``.
+            Unavailable: the drop folder's mount is stale, lost or failing.
             Temporary: the file system does not answer as it should.
         """
         ...

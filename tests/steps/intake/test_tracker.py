@@ -339,23 +339,25 @@ async def test_what_changes_while_it_waits_for_its_examination_is_quiet_before_i
 class PartlyUnreadableDrop:
     """A drop folder in which one file cannot be looked at, as in a folder without permission."""
 
-    def __init__(self, drop: PosixDrop, unreadable: bytes) -> None:
+    def __init__(self, drop: PosixDrop, unreadable: bytes, trouble: Exception) -> None:
         self._drop = drop
         self.unreadable = unreadable
+        self._trouble = trouble
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._drop, name)
 
     def see(self, path: RelativePath) -> Sighting | None:
         if path.reveal() == self.unreadable:
-            raise Temporary("drop-error", "EACCES")
+            raise self._trouble
         return self._drop.see(path)
 
 
-async def test_a_pack_that_cannot_be_looked_at_is_reported_and_holds_no_other_back(bench: Bench) -> None:
+@pytest.mark.parametrize("trouble", [Permanent("unreadable"), Temporary("drop-error"), Unavailable("drop:scanner", "io-error")], ids=str)
+async def test_a_pack_that_cannot_be_looked_at_is_reported_and_holds_no_other_back(bench: Bench, trouble: Exception) -> None:
     bench.write("a.svs")
     bench.write("b.svs")
-    drop = PartlyUnreadableDrop(PosixDrop("scanner", bench.root), b"b.svs")
+    drop = PartlyUnreadableDrop(PosixDrop("scanner", bench.root), b"b.svs", trouble)
     bench.tracker._drops = {"scanner": drop}  # type: ignore[dict-item]
     bench.tracker.track(bench.pack("a.svs"), gated=False)
     bench.tracker.track(replace(bench.pack("b.svs", pack="c"), stem=RelativePath(b"b")), gated=False)

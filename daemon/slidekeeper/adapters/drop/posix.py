@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from slidekeeper.adapters.drop.lease import has_writer
-from slidekeeper.errors import Permanent, SourceChanged, Temporary, Unavailable
+from slidekeeper.errors import LOST_MOUNTS, Permanent, SlidekeeperError, SourceChanged, SourceUnreadable, Temporary, Unavailable
 from slidekeeper.model.phi import FileIdentity, Member, RelativePath
 from slidekeeper.ports.drop import Sighting
 
@@ -65,9 +65,14 @@ class PosixDrop:
         if not guarded:
             raise Unavailable(place, "no-sentinel", "the drop folder lacks its sentinel file", "Mount the right share, or restore the file")
 
-    def open(self, member: Member) -> BinaryIO:
-        """Open the member that settled."""
-        with self._errors(), self._folder_of(member.path) as (folder, name):
+    @contextmanager
+    def open(self, member: Member) -> Iterator[BinaryIO]:
+        """Open the member that settled; what fails in reading it is the drop folder's trouble."""
+        with self._errors(), self._opened(member) as stream:
+            yield stream
+
+    def _opened(self, member: Member) -> BinaryIO:
+        with self._folder_of(member.path) as (folder, name):
             descriptor = os.open(name, FILE_FLAGS, dir_fd=folder)
         status = os.fstat(descriptor)
         if special_kind(status.st_mode) or sighting_of(b"", status).identity != member.identity:
@@ -84,7 +89,7 @@ class PosixDrop:
         except OSError as error:
             if error.errno in GONE:
                 return None
-            raise _foreign(error) from None
+            raise self._told(error.errno) from None
 
     def named(self, name: str) -> list[Sighting]:
         """The file of this name in the root, if there is one."""
@@ -126,6 +131,8 @@ class PosixDrop:
             with self._folder_of(member.path) as (folder, name):
                 os.unlink(name, dir_fd=folder)
         except OSError as error:
+            if error.errno in LOST_MOUNTS:
+                raise self._told(error.errno) from None
             raise _undeletable(errno.errorcode.get(error.errno or 0, "OSError")) from None
         except Permanent as unreadable:
             raise _undeletable(unreadable.detail) from None
@@ -160,13 +167,24 @@ class PosixDrop:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Sort errors of opening; their texts name files and stay here."""
+        """Sort errors of opening and reading; their texts name files and stay here."""
         try:
             yield
+        except SourceUnreadable as error:
+            raise self._told(error.number) from None
         except OSError as error:
             if error.errno in GONE or error.errno == errno.ENXIO:
                 raise SourceChanged("source-changed", "the file is gone") from None
-            raise _foreign(error) from None
+            raise self._told(error.errno) from None
+
+    def _told(self, number: int | None) -> SlidekeeperError:
+        """What the file system says of a file that is there, without its text, which names the file."""
+        name = errno.errorcode.get(number or 0, "OSError")
+        if number in LOST_MOUNTS:
+            return Unavailable(f"drop:{self.name}", LOST_MOUNTS[number], name, "Mend the drop folder's mount; work goes on by itself")
+        if number in (errno.EACCES, errno.EPERM):
+            return Permanent("unreadable", name, "Give the service read access to the file")
+        return Temporary("drop-error", name)
 
 
 def _exists(path: Path) -> bool:
@@ -176,14 +194,6 @@ def _exists(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
-
-
-def _foreign(error: OSError) -> Permanent | Temporary:
-    """What the file system says of a file that is there, without its text, which names the file."""
-    name = errno.errorcode.get(error.errno or 0, "OSError")
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return Permanent("unreadable", name, "Give the service read access to the file")
-    return Temporary("drop-error", name)
 
 
 def _undeletable(name: str) -> Permanent:

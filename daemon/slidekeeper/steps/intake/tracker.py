@@ -268,8 +268,6 @@ def _look(drop: Drop, packs: Sequence[PackFiles]) -> list[list[Look]]:
 def _look_at_member(drop: Drop, member: Member) -> Look:
     try:
         seen = drop.see(member.path)
-    except Unavailable:
-        raise
     except SlidekeeperError:
         return Look(member.role, member.identity, unreadable=True)
     return Look(member.role, seen.identity, seen.links) if seen else Look(member.role, None)
