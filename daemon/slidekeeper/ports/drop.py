@@ -33,6 +33,11 @@ class Listing:
     mtime_ns: int
     at: float
 
+    @classmethod
+    def never(cls, directory: bytes) -> Listing:
+        """A directory that the next scan lists, whatever its modification time: something in it is still to be taken in."""
+        return cls(directory, -1, 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Portion:

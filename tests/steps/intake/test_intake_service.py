@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import pytest
 
 from slidekeeper.errors import Refused, Unavailable
 from slidekeeper.messages.commands import SettlePack
-from slidekeeper.messages.events import BatchClosed, Event, PackArrived
+from slidekeeper.messages.events import BatchClosed, Event, PackArrived, PackQuarantined
 from slidekeeper.model.identity import PackId
-from slidekeeper.model.phi import PackFiles, Role
+from slidekeeper.model.phi import PackFiles, RelativePath, Role
 from slidekeeper.steps.intake import tracker, watcher
 from slidekeeper.workflow.states import BatchState, PackState
 from steps.intake.drop_site import DropSite, drop_site, eventually
@@ -366,3 +367,17 @@ async def test_a_batch_that_was_closed_just_before_a_crash_stays_closed(tmp_path
         async with site.running():
             await site.wait_for("pack.settled")
         assert await site.known.open_batches() == []
+
+
+async def test_a_rescan_that_came_while_its_pack_was_under_way_is_found_after_a_crash(tmp_path: Path) -> None:
+    async with drop_site(tmp_path) as site:
+        site.drop("monday/a.svs", b"first")
+        os.utime(site.root / "monday", (1, 1))
+        async with site.running():
+            (first,) = await site.wait_for("pack.settled")
+        site.drop("monday/a.svs", b"rescan")  # in place: the folder's time stays
+        await site.intake._watchers["scanner"].look([RelativePath(b"monday/a.svs")])
+    async with drop_site(tmp_path) as site:
+        await site.journal.commit(PackQuarantined(pack=first.pack, step="anonymize", reason="truncated"))
+        async with site.running():
+            await site.wait_for("pack.settled", 2)

@@ -23,9 +23,6 @@ PORTION = 500
 """Files compared at once; bounds memory whatever the size of a directory."""
 
 DAY = 86400.0
-NEVER_LISTED = -1
-"""Modification time noted for a directory that is known by its name only."""
-
 CLOCK_GRAIN_NS = 2_000_000_000
 """A directory that changed this shortly before it was listed may have changed again within the same tick of its file system's clock."""
 
@@ -105,7 +102,7 @@ class TreeScan:
                         except FileNotFoundError:
                             continue
                         except OSError:
-                            listing = _never_listed(directory)
+                            listing = Listing.never(directory)
                     if len(seen) >= PORTION:
                         yield Portion(self._unknown(seen), ())
                         seen = []
@@ -120,7 +117,7 @@ class TreeScan:
         query = "SELECT 1 FROM directories WHERE drop_name = ? AND directory = ?"
         for directory in directories:
             if self._index.execute(query, (self._drop.name, directory)).fetchone() is None:
-                yield _never_listed(directory)
+                yield Listing.never(directory)
 
     def _unknown(self, seen: Sequence[Sighting]) -> Sequence[Sighting]:
         """Those of the sightings that the index lacks or has with another identity; all in portions of one directory or single files."""
@@ -163,8 +160,3 @@ def _children(directories: Mapping[bytes, Listing]) -> dict[bytes, list[bytes]]:
         if directory:
             children.setdefault(directory.rpartition(b"/")[0], []).append(directory)
     return children
-
-
-def _never_listed(directory: bytes) -> Listing:
-    """A directory that the next scan lists, whatever its modification time."""
-    return Listing(directory, NEVER_LISTED, 0.0)

@@ -67,7 +67,8 @@ class Watcher:
         self._hinted: set[RelativePath] = set()
         self._everything = False
         self._woken = asyncio.Event()
-        self._later: set[RelativePath] = set()
+        self._unfinished: set[bytes] = set()
+        """Directories in which this reconciling left something for a later one."""
         self._degraded = ""
         self.away = ""
         """Why the drop folder is unavailable, or an empty string."""
@@ -115,8 +116,8 @@ class Watcher:
                 self._markers, self._marked = {}, {}
 
     def look_later(self, path: RelativePath) -> None:
-        """Look at a path again with the next scan of the whole tree: its pack is under way at the moment."""
-        self._later.add(path)
+        """Leave a file that was just seen to the next scan of the whole tree: its pack is under way at the moment."""
+        self._unfinished.add(_directory_of(path))
 
     async def _arrive(self) -> None:
         """The folder is there (again): watch it, then see what is in it."""
@@ -146,10 +147,7 @@ class Watcher:
         await asyncio.to_thread(self._watched.drop.check_available)
         self._everything = False
         self._hinted.clear()
-        later, self._later = self._later, set()
         await self.look([])
-        if later:
-            await self.look(list(later))
         self.scan_seconds = self._clock.monotonic() - started
         await self._check_hints()
 
@@ -200,18 +198,33 @@ class Watcher:
     async def _reconcile(self, paths: Sequence[RelativePath]) -> None:
         """Take in what is new below some paths, or in the whole tree, portion by portion.
 
-        A directory counts as listed once its files are remembered, and its marker is heard.
+        A directory counts as listed once its files are remembered, and its marker is heard; as long as something in it is left
+        for later it counts as never listed, so that a crash forgets nothing.
         """
-        drop = self._watched.drop.name
         portions = self._watched.scan.look(paths) if paths else self._watched.scan.everything()
-        markers: set[bytes] = set()
+        self._unfinished.clear()
+        marked: set[bytes] = set()
         while (portion := await asyncio.to_thread(next, portions, None)) is not None:
             if portion.sightings:
                 await self._ingest(self._watched, portion.sightings)
-            for marker in filter(is_marker, portion.sightings):
-                markers.add(marker.path.reveal().rpartition(b"/")[0])
-                if await self._known.is_new_marker(drop, marker.path, marker.identity):
-                    self._markers[marker.path] = marker.identity
-            self._marked |= {listing.directory: listing for listing in portion.listed if listing.directory in markers}
-            if listed := [listing for listing in portion.listed if listing.directory not in markers]:
-                await self._known.listed(drop, listed)
+                marked |= await self._find_markers(portion.sightings)
+            listings = [listing for listing in portion.listed if listing.directory not in self._unfinished]
+            heard_first = {listing.directory: listing for listing in listings if listing.directory in marked}
+            self._marked = {key: value for key, value in (self._marked | heard_first).items() if key not in self._unfinished}
+            listed = [listing for listing in listings if listing.directory not in marked]
+            if portion.sightings:
+                listed += [Listing.never(directory) for directory in self._unfinished]
+            if listed:
+                await self._known.listed(self._watched.drop.name, listed)
+
+    async def _find_markers(self, sightings: Sequence[Sighting]) -> set[bytes]:
+        """The directories of all markers; new ones are to be heard."""
+        markers = list(filter(is_marker, sightings))
+        for marker in markers:
+            if await self._known.is_new_marker(self._watched.drop.name, marker.path, marker.identity):
+                self._markers[marker.path] = marker.identity
+        return {_directory_of(marker.path) for marker in markers}
+
+
+def _directory_of(path: RelativePath) -> bytes:
+    return path.reveal().rpartition(b"/")[0]
