@@ -16,7 +16,7 @@ import pytest
 from slidekeeper.adapters.clock import SystemClock
 from slidekeeper.adapters.drop.index import SqliteKnownFiles
 from slidekeeper.adapters.drop.posix import PosixDrop
-from slidekeeper.errors import Permanent, SourceChanged, Temporary, Unavailable, UndefinedTransition
+from slidekeeper.errors import Permanent, Refused, SourceChanged, Temporary, Unavailable, UndefinedTransition
 from slidekeeper.model.identity import BatchId, PackId
 from slidekeeper.model.phi import Barcode, Member, PackFiles, RelativePath, Role
 from slidekeeper.ports.drop import Sighting
@@ -199,6 +199,23 @@ async def test_an_examination_that_was_disturbed_is_repeated(bench: Bench, troub
     async with bench.running():
         await bench.first("pack.settled")
     assert len(bench.suspended) == isinstance(trouble, Unavailable)
+
+
+@pytest.mark.parametrize("trouble", [Refused("intake-index-damaged"), Unavailable("state", "intake-index")], ids=str)
+async def test_an_index_that_cannot_be_written_delays_a_pack_and_ends_nothing(bench: Bench, trouble: Exception) -> None:
+    remember, troubles = bench.known.remember, [trouble]
+
+    async def fails_once(packs: Any) -> None:
+        while troubles:
+            raise troubles.pop()
+        await remember(packs)
+
+    bench.known.remember = fails_once  # type: ignore[method-assign]
+    bench.write("a.svs")
+    bench.tracker.track(bench.pack("a.svs"), gated=False)
+    async with bench.running():
+        await bench.first("pack.settled")
+    assert not troubles
 
 
 async def test_a_pack_that_changes_for_ever_is_reported_once_and_still_settles_in_the_end(bench: Bench) -> None:

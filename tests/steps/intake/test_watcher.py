@@ -17,7 +17,7 @@ from slidekeeper.adapters.drop.hints import InotifyHints
 from slidekeeper.adapters.drop.index import SqliteKnownFiles
 from slidekeeper.adapters.drop.posix import PosixDrop
 from slidekeeper.adapters.drop.scan import TreeScan
-from slidekeeper.errors import Temporary, Unavailable
+from slidekeeper.errors import Refused, Temporary, Unavailable
 from slidekeeper.model.phi import RelativePath
 from slidekeeper.ports.drop import Hints, Sighting
 from slidekeeper.settings.sections import DropSettings
@@ -221,6 +221,16 @@ async def test_what_could_not_be_taken_in_is_found_again(post: Post) -> None:
         post.trouble = None
         await post.until(lambda: post.scans > 0)
     assert set(post.found) == {b"a.svs"}
+
+
+async def test_what_keeps_a_folder_from_being_scanned_is_shown_until_it_is_mended(post: Post) -> None:
+    (post.root / "a.svs").touch()
+    post.trouble = Refused("intake-index-damaged")
+    async with post.watching() as watcher:
+        await post.until(lambda: watcher.away == "intake-index-damaged")
+        post.trouble = None
+        await post.until(lambda: post.scans > 0)
+        assert watcher.away == ""
 
 
 async def test_a_folder_that_is_away_is_told_and_scanned_when_it_is_back(post: Post) -> None:

@@ -12,8 +12,9 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from slidekeeper.adapters.drop.index import connect, split
+from slidekeeper.adapters.drop.index import connect, explained_troubles, split
 from slidekeeper.adapters.drop.posix import PosixDrop, is_ignored, sighting_of
 from slidekeeper.errors import Permanent
 from slidekeeper.model.phi import FileIdentity, RelativePath
@@ -116,7 +117,7 @@ class TreeScan:
         """Those directories that the index lacks, as they are to be noted."""
         query = "SELECT 1 FROM directories WHERE drop_name = ? AND directory = ?"
         for directory in directories:
-            if self._index.execute(query, (self._drop.name, directory)).fetchone() is None:
+            if not self._rows(query, directory):
                 yield Listing.never(directory)
 
     def _unknown(self, seen: Sequence[Sighting]) -> Sequence[Sighting]:
@@ -132,15 +133,18 @@ class TreeScan:
 
     def _known_files(self, directory: bytes, names: Sequence[bytes]) -> Mapping[bytes, FileIdentity]:
         marks = ", ".join("?" * len(names))
-        rows = self._index.execute(
-            f"SELECT name, size, mtime_ns, ctime_ns FROM files WHERE drop_name = ? AND directory = ? AND name IN ({marks})",  # noqa: S608 - placeholders
-            (self._drop.name, directory, *names),
-        )
+        query = f"SELECT name, size, mtime_ns, ctime_ns FROM files WHERE drop_name = ? AND directory = ? AND name IN ({marks})"  # noqa: S608 - placeholders
+        rows = self._rows(query, directory, *names)
         return {name: FileIdentity(*identity) for name, *identity in rows}
 
     def _known_directories(self) -> Mapping[bytes, Listing]:
-        rows = self._index.execute("SELECT directory, mtime_ns, listed FROM directories WHERE drop_name = ?", (self._drop.name,))
+        rows = self._rows("SELECT directory, mtime_ns, listed FROM directories WHERE drop_name = ?")
         return {row[0]: Listing(*row) for row in rows}
+
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        """What the index answers about this drop folder."""
+        with explained_troubles():
+            return self._index.execute(query, (self._drop.name, *values)).fetchall()
 
     def _see(self, path: RelativePath) -> Sighting | None:
         """The file as it is now; one that may not be looked at hides none of the others, and is found once it may."""

@@ -202,11 +202,16 @@ class Tracker:
         return after_fault(tracked.watch, fault, settings, self._clock.monotonic()) if fault else None
 
     async def _conclude(self, tracked: Tracked, step: Step | None) -> None:
-        """Do what was decided, or later, when the index can be written again."""
+        """Do what was decided, or later, when the index can be used again."""
         try:
             await (self._settled(tracked) if step is None else self._follow(tracked, step))
-        except Unavailable as away:
-            await self._suspend(away)
+        except SlidekeeperError as trouble:
+            if isinstance(trouble, Unavailable):
+                await self._suspend(trouble)
+            else:
+                log.error(
+                    "pack cannot be followed", pack=tracked.files.pack, trouble=str(trouble)
+                )
             self._call_at(tracked.files.pack, self._clock.monotonic() + UNAVAILABLE_PAUSE_SECONDS)
 
     async def _settled(self, tracked: Tracked) -> None:

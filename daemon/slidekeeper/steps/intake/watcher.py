@@ -71,7 +71,7 @@ class Watcher:
         """Directories in which this reconciling left something for a later one."""
         self._degraded = ""
         self.away = ""
-        """Why the drop folder is unavailable, or an empty string."""
+        """Why the drop folder cannot be scanned, or an empty string."""
         self.scan_seconds = 0.0
         """Duration of the last scan of the whole tree."""
 
@@ -93,7 +93,10 @@ class Watcher:
                     self._watched.hints.stop()
                     await self._suspend(away)
                 except SlidekeeperError as trouble:
-                    log.warning("scan failed", drop=self._watched.drop.name, reason=trouble.reason, detail=trouble.detail)
+                    self.away = trouble.reason
+                    log.error(
+                        "scan failed", drop=self._watched.drop.name, trouble=str(trouble)
+                    )
                 await asyncio.sleep(AWAY_PAUSE_SECONDS)
 
     async def look(self, paths: Sequence[RelativePath]) -> None:
@@ -123,7 +126,7 @@ class Watcher:
         """The folder is there (again): watch it, then see what is in it."""
         await asyncio.to_thread(self._watched.drop.check_available)
         if self.away:
-            log.info("drop folder is back", drop=self._watched.drop.name)
+            log.info("drop folder can be scanned again", drop=self._watched.drop.name)
         self.away = ""
         await asyncio.to_thread(self._watched.hints.start)
         self._everything = True
