@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,8 @@ from slidekeeper.workflow.states import BatchState, PackState
 
 log = structlog.get_logger(__name__)
 
+ORDERS_AT_ONCE = 500
+PAUSE_SECONDS = 2.0
 UNDER_WAY = frozenset({PackState.SETTLED, PackState.ANONYMIZED, PackState.STORED, PackState.CATALOGUED})
 
 
@@ -80,6 +82,7 @@ class Intake:
         await self._recover()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._tracker.run())
+            group.create_task(self._take_up_left_out())
             for watcher in self._watchers.values():
                 group.create_task(watcher.run())
 
@@ -87,12 +90,17 @@ class Intake:
         """Follow a pack until it settles; the outcome is reported later. Does nothing for a pack that is followed already."""
         if command.pack in self._tracker:
             return
+        row = await self._journal.pack(command.pack)
+        if row is None or row.state is not PackState.ARRIVED:
+            return  # it settled meanwhile
         files = await self._known.find(command.pack)
         if files is None or files.drop not in self._drops or not files.members:
             reason = "the restricted index or the settings no longer know this pack's files"
             await self._report(PackQuarantined(pack=command.pack, step="intake", reason="unknown-files", detail=reason))
-        elif command.pack not in self._tracker:
-            self._tracker.track(files, await self._is_gated(files), remembered=True)
+            return
+        gated = await self._is_gated(files)
+        if command.pack not in self._tracker:
+            self._tracker.track(files, gated, remembered=True)
 
     async def close_batch(self, folder: Path, by: str) -> BatchId:
         """Take the notice that a folder's scans are complete.
@@ -144,6 +152,25 @@ class Intake:
             self._tracker.open_gate(batch)
             await self._known.end_batch(batch)
 
+    async def _take_up_left_out(self) -> None:
+        """Follow packs that found no room, whenever others have left; the journal has their orders, oldest first."""
+        while True:
+            drops = await self._tracker.room()
+            try:
+                await self._take_up(drops)
+            except SlidekeeperError as trouble:
+                log.warning("packs wait to be followed", trouble=str(trouble))
+                await asyncio.sleep(PAUSE_SECONDS)
+                self._tracker.call(drops)
+
+    async def _take_up(self, drops: Collection[str]) -> None:
+        """Follow packs from the journal's orders until these drop folders have no room."""
+        after = 0
+        while not all(map(self._tracker.is_full, drops)) and (page := await self._journal.pending("settle", after, ORDERS_AT_ONCE)):
+            for pending in page:
+                await self.settle(SettlePack(pack=pending.pack))
+            after = page[-1].seq
+
     async def _ingest(self, watched: WatchedDrop, sightings: Sequence[Sighting]) -> None:
         """Turn what a scan found into new packs, or into members of packs that are known."""
         async with self._ingesting:
@@ -165,7 +192,7 @@ class Intake:
                 await self._known.remember([*fresh, *joined])
         except SlidekeeperError:
             for before in self._joined:
-                self._tracker.withdraw(before)
+                self._tracker.update(before)
             raise
         return fresh
 
@@ -189,15 +216,14 @@ class Intake:
             return await self._supersede(watched, key, known, members)
         if brings_image and row.state is not PackState.ARRIVED:
             return await self._new(watched, key, merged(await self._still_there(watched, known), members))
-        await self._known.remember([replace(known, members=merged(known.members, members))])
+        await self._known.remember([_together(known, members, key)])
         return None
 
     def _join(self, unsettled: PackFiles, members: Sequence[Member], key: PackKey) -> None:
         """Members of a pack that has not settled: added, or seen again with another identity."""
-        together = merged(unsettled.members, members)
-        files = replace(unsettled, members=together, barcode=barcode_of(key, together))
+        files = _together(unsettled, members, key)
         self._tracker.update(files)
-        if {member.path for member in together} != {member.path for member in unsettled.members}:
+        if {member.path for member in files.members} != {member.path for member in unsettled.members}:
             self._joined.append(unsettled)
 
     async def _supersede(self, watched: WatchedDrop, key: PackKey, held: PackFiles, members: Sequence[Member]) -> PackFiles | None:
@@ -267,3 +293,9 @@ class Intake:
             if resolved == root or root in resolved.parents:
                 return name, bytes(resolved)[len(bytes(root)) + 1 :].partition(b"/")[0]
         raise Refused("no-drop-folder", "this folder is no drop folder, and in none", "See [drop.<name>] path in the settings")
+
+
+def _together(known: PackFiles, members: Sequence[Member], key: PackKey) -> PackFiles:
+    """A pack with members added or brought up to date; its image, if it came only now, names it."""
+    together = merged(known.members, members)
+    return replace(known, members=together, barcode=barcode_of(key, together))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -18,6 +18,7 @@ from slidekeeper.ports.clock import Clock
 from slidekeeper.ports.drop import Drop, KnownFiles
 from slidekeeper.settings.sections import DropSettings
 from slidekeeper.steps.intake.assembly import is_valid_barcode
+from slidekeeper.steps.intake.roll import Roll, Tracked
 from slidekeeper.steps.intake.settling import Examine, Gone, Hold, Look, Step, Stuck, Wait, Watch, after_fault, after_writer, next_step
 
 log = structlog.get_logger(__name__)
@@ -25,20 +26,6 @@ log = structlog.get_logger(__name__)
 LOOKS_AT_ONCE = 200
 EXAMINED_AT_ONCE = 4
 UNAVAILABLE_PAUSE_SECONDS = 2.0
-
-
-@dataclass(slots=True)
-class Tracked:
-    """One unsettled pack."""
-
-    files: PackFiles
-    watch: Watch
-    gated: bool
-    """It waits for its batch's notice."""
-    busy: bool = False
-    """It is being examined."""
-    remembered: PackFiles | None = None
-    """What the index holds of it."""
 
 
 class Tracker:
@@ -61,59 +48,81 @@ class Tracker:
         self._wholeness = wholeness
         self._suspend = suspend
         self._clock = clock
-        self._tracked: dict[PackId, Tracked] = {}
-        self._by_name: dict[tuple[str, bytes, bytes], PackId] = {}
+        self._roll = Roll(drops)
+        self._leaving: set[PackId] = set()
+        """Packs that are followed no longer, while the reason is being committed."""
+        self._opened: set[BatchId] = set()
+        """Batches whose gate is open: who asked before may still take it for closed."""
+        self._room = asyncio.Event()
         self._due: list[tuple[float, int, PackId]] = []
         self._order = itertools.count()
         self._woken = asyncio.Event()
         self._examining = asyncio.Semaphore(EXAMINED_AT_ONCE)
 
     def __contains__(self, pack: object) -> bool:
-        return pack in self._tracked
+        return self._roll.get(pack) is not None or pack in self._leaving
 
     def named(self, drop: str, directory: bytes, stem: bytes) -> PackFiles | None:
-        """The unsettled pack of this name, or None."""
-        pack = self._by_name.get((drop, directory, stem))
-        return self._tracked[pack].files if pack else None
+        """The followed pack of this name, or None."""
+        tracked = self._roll.named(drop, directory, stem)
+        return tracked.files if tracked else None
 
     def files(self, pack: PackId) -> PackFiles | None:
-        """An unsettled pack as it is now, or None."""
-        return self._tracked[pack].files if pack in self._tracked else None
+        """A followed pack as it is now, or None."""
+        tracked = self._roll.get(pack)
+        return tracked.files if tracked else None
 
     def count(self, drop: str) -> tuple[int, int]:
-        """Unsettled and stuck packs of one drop folder."""
-        mine = [tracked for tracked in self._tracked.values() if tracked.files.drop == drop]
+        """Followed and stuck packs of one drop folder."""
+        mine = self._roll.of(drop)
         return len(mine), sum(tracked.watch.stuck for tracked in mine)
 
     def track(self, files: PackFiles, gated: bool, remembered: bool = False) -> None:
-        """Follow a pack whose files were seen just now; ``remembered`` says that the index holds them as they are."""
+        """Follow a pack whose files were seen just now; ``remembered`` says that the index holds them as they are.
+
+        Where many are followed already it is left out, and called for when there is :meth:`room`.
+        """
         now = self._clock.monotonic()
         watch = Watch(now, now)
         watch.note([Look(member.role, member.identity) for member in files.members], now)
-        self._tracked[files.pack] = Tracked(files, watch, gated, remembered=files if remembered else None)
-        self._by_name[_name_of(files)] = files.pack
-        self._call_at(files.pack, now + self._settings[files.drop].settle_seconds)
+        gated = gated and files.batch not in self._opened
+        if self._roll.add(Tracked(files, watch, gated, remembered=files if remembered else None)):
+            self._call_at(files.pack, now + self._settings[files.drop].settle_seconds)
+
+    async def room(self) -> Collection[str]:
+        """Wait until packs that were left out may find room; returns their drop folders."""
+        await self._room.wait()
+        self._room.clear()
+        drops, self._roll.left_out = self._roll.left_out, set()
+        return drops
+
+    def call(self, drops: Collection[str]) -> None:
+        """Let :meth:`room` name these drop folders once more: their packs could not be taken up."""
+        self._roll.left_out.update(drops)
+        self._room.set()
+
+    def is_full(self, drop: str) -> bool:
+        """Whether no further pack of a drop folder finds room."""
+        return self._roll.is_full(drop)
 
     def update(self, files: PackFiles) -> None:
-        """Members were added or changed."""
-        tracked = self._tracked[files.pack]
+        """Members of a followed pack were added or changed."""
+        tracked = self._roll.get(files.pack)
+        if tracked is None:
+            return
         now = self._clock.monotonic()
         if files != tracked.files:
             tracked.files = files
         tracked.watch.note([Look(member.role, member.identity) for member in files.members], now)
         self._call_at(files.pack, now + self._settings[files.drop].settle_seconds)
 
-    def withdraw(self, files: PackFiles) -> None:
-        """A member that was added could not be remembered: the next scan finds it again."""
-        if files.pack in self._tracked:
-            self.update(files)
-
     def open_gate(self, batch: BatchId) -> None:
         """The notice for a batch was given: its packs may settle."""
-        for pack, tracked in self._tracked.items():
-            if tracked.gated and tracked.files.batch == batch:
-                tracked.gated = False
-                self._call_at(pack, self._clock.monotonic())
+        self._opened.add(batch)
+        for tracked in self._roll.open_gate(batch):
+            self._call_at(tracked.files.pack, self._clock.monotonic())
+        if self._roll.left_out:
+            self._room.set()
 
     async def run(self) -> None:
         """Look at packs as they become due, for ever."""
@@ -134,7 +143,7 @@ class Tracker:
             due: dict[PackId, Tracked] = {}
             while self._due and self._due[0][0] <= now and len(due) < LOOKS_AT_ONCE:
                 pack = heapq.heappop(self._due)[2]
-                tracked = self._tracked.get(pack)
+                tracked = self._roll.get(pack)
                 if tracked and not tracked.busy:
                     due[pack] = tracked
             if due:
@@ -209,9 +218,7 @@ class Tracker:
             if isinstance(trouble, Unavailable):
                 await self._suspend(trouble)
             else:
-                log.error(
-                    "pack cannot be followed", pack=tracked.files.pack, trouble=str(trouble)
-                )
+                log.error("pack cannot be followed", pack=tracked.files.pack, trouble=str(trouble))
             self._call_at(tracked.files.pack, self._clock.monotonic() + UNAVAILABLE_PAUSE_SECONDS)
 
     async def _settled(self, tracked: Tracked) -> None:
@@ -225,8 +232,7 @@ class Tracker:
         if files != tracked.remembered:
             await self._known.remember([files])
         if tracked.files is files:
-            self._drop(files)
-            await self._tell(event)
+            await self._leave(files, event)
         else:
             self._call_at(files.pack, self._clock.monotonic())
 
@@ -242,23 +248,24 @@ class Tracker:
                 await self._finish(tracked, PackQuarantined(pack=files.pack, step="intake", reason=reason))
             case Gone():
                 await self._known.forget(files.pack)
-                self._drop(files)
-                await self._tell(PackVanished(pack=files.pack))
+                await self._leave(files, PackVanished(pack=files.pack))
 
-    def _drop(self, files: PackFiles) -> None:
-        self._tracked.pop(files.pack, None)
-        self._by_name.pop(_name_of(files), None)
+    async def _leave(self, files: PackFiles, event: AnyPackEvent) -> None:
+        """Follow a pack no longer, and tell why; until that is committed, nobody may take up its order to settle anew."""
+        self._leaving.add(files.pack)
+        self._roll.remove(files)
+        try:
+            await self._tell(event)
+        finally:
+            self._leaving.discard(files.pack)
+        if self._roll.has_room_again():
+            self._room.set()
 
     async def _tell(self, event: AnyPackEvent) -> None:
         try:
             await self._report(event)
         except UndefinedTransition as late:
             log.warning("event came too late", pack=event.pack, detail=late.detail)
-
-
-def _name_of(files: PackFiles) -> tuple[str, bytes, bytes]:
-    directory = files.members[0].path.reveal().rpartition(b"/")[0]
-    return files.drop, directory, files.stem.reveal()
 
 
 def _look(drop: Drop, packs: Sequence[PackFiles]) -> list[list[Look]]:

@@ -94,9 +94,7 @@ class Watcher:
                     await self._suspend(away)
                 except SlidekeeperError as trouble:
                     self.away = trouble.reason
-                    log.error(
-                        "scan failed", drop=self._watched.drop.name, trouble=str(trouble)
-                    )
+                    log.error("scan failed", drop=self._watched.drop.name, trouble=str(trouble))
                 await asyncio.sleep(AWAY_PAUSE_SECONDS)
 
     async def look(self, paths: Sequence[RelativePath]) -> None:
