@@ -122,6 +122,11 @@ def test_a_late_image_mends_an_incomplete_pack() -> None:
     assert steps(looks)[-1] == Examine()
 
 
+@pytest.mark.parametrize("fault", ["worker-timeout", "worker-crashed", "worker-memory", "worker-error"])
+def test_an_image_that_brings_down_its_worker_is_held_at_once(fault: str) -> None:
+    assert after_fault(Watch(0.0, 0.0), fault, SITE, QUIET) == Hold(fault)
+
+
 def test_a_truncated_image_waits_like_an_incomplete_pack() -> None:
     watch = Watch(0.0, 0.0)
     assert after_fault(watch, "truncated", SITE, 99.0) == Wait(INCOMPLETE)

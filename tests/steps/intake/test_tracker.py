@@ -184,6 +184,67 @@ async def test_an_image_that_cannot_be_examined_is_held_with_the_reason(bench: B
         assert (await bench.first("pack.quarantined")).reason == trouble.args[0]
 
 
+async def test_an_image_that_brings_down_its_worker_is_examined_once(bench: Bench) -> None:
+    bench.tracker._settings = {"scanner": DropSettings(path=bench.root, **QUICK | {"incomplete_seconds": 60.0})}
+    examined: list[PackFiles] = []
+
+    async def hangs(files: PackFiles) -> str:
+        examined.append(files)
+        raise Temporary("worker-timeout")
+
+    bench.wholeness = hangs
+    bench.write("a.svs")
+    bench.tracker.track(bench.pack("a.svs"), gated=False)
+    async with bench.running():
+        assert (await bench.first("pack.quarantined")).reason == "worker-timeout"
+    assert len(examined) == 1
+
+
+class SilentDrop:
+    """A drop folder that does not answer once when it is asked whether it is there."""
+
+    def __init__(self, drop: PosixDrop, how: str) -> None:
+        self._drop = drop
+        self._how = how
+        self.silent = False
+        self.go_on = threading.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._drop, name)
+
+    def check_available(self) -> None:
+        if self.silent:
+            self.silent = False
+            if self._how == "lost":
+                raise Unavailable("drop:scanner", "stale-mount")
+            self.go_on.wait(5)
+
+
+@pytest.mark.parametrize(("how", "reason"), [("lost", "stale-mount"), ("hanging", "no-answer")])
+async def test_what_fails_while_the_folder_does_not_answer_is_no_fault_of_the_image(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, how: str, reason: str
+) -> None:
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.05)
+    drop = SilentDrop(PosixDrop("scanner", bench.root), how)
+    bench.tracker._drops = {"scanner": drop}  # type: ignore[dict-item]
+    examined: list[PackFiles] = []
+
+    async def hangs_once(files: PackFiles) -> str:
+        examined.append(files)
+        if len(examined) == 1:
+            drop.silent = True
+            raise Temporary("worker-timeout")
+        return ""
+
+    bench.wholeness = hangs_once
+    bench.write("a.svs")
+    bench.tracker.track(bench.pack("a.svs"), gated=False)
+    async with bench.running():
+        await bench.first("pack.settled")
+    drop.go_on.set()
+    assert [trouble.reason for trouble in bench.suspended] == [reason]
+
+
 @pytest.mark.parametrize("trouble", [SourceChanged("source-changed"), Unavailable("drop:scanner", "unreachable")], ids=["changed", "away"])
 async def test_an_examination_that_was_disturbed_is_repeated(bench: Bench, trouble: Exception) -> None:
     troubles = [trouble]

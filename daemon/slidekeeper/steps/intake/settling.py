@@ -17,6 +17,9 @@ from slidekeeper.settings.sections import DropSettings
 WORST_FIRST = ("not-a-regular-file", "invalid-barcode", "ambiguous-pack")
 """Faults that no waiting mends."""
 
+WORKERS_FAULT = "worker-"
+"""What a fault begins with when the image brought down the worker that examined it: it would do so again, and hold up all others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -101,7 +104,7 @@ def next_step(watch: Watch, looks: Sequence[Look], barcode_is_valid: bool, setti
 
 def after_fault(watch: Watch, fault: str, settings: DropSettings, now: float) -> Step:
     """What to do about a quiet pack with a fault: wait for what may mend it, then hold it."""
-    if fault in WORST_FIRST or now - watch.quiet_since >= settings.incomplete_seconds:
+    if fault in WORST_FIRST or fault.startswith(WORKERS_FAULT) or now - watch.quiet_since >= settings.incomplete_seconds:
         return Hold(fault)
     return Wait(min(watch.quiet_since + settings.incomplete_seconds, now + settings.settle_seconds))
 

@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 LOOKS_AT_ONCE = 200
 EXAMINED_AT_ONCE = 4
 UNAVAILABLE_PAUSE_SECONDS = 2.0
+ANSWER_SECONDS = 10.0
+"""A drop folder that takes longer to say that it is there hangs."""
 
 
 class Tracker:
@@ -200,15 +202,35 @@ class Tracker:
         if await asyncio.to_thread(lambda: any(drop.is_being_written(image.path) for image in files.images)):
             return after_writer(tracked.watch, settings, self._clock.monotonic())
         try:
-            fault = await self._wholeness(files)
+            fault = await self._fault_of(files)
         except SourceChanged:
             return Wait(self._clock.monotonic())
         except Unavailable as away:
             await self._suspend(away)
             return Wait(self._clock.monotonic() + UNAVAILABLE_PAUSE_SECONDS)
-        except SlidekeeperError as trouble:
-            fault = trouble.reason
         return after_fault(tracked.watch, fault, settings, self._clock.monotonic()) if fault else None
+
+    async def _fault_of(self, files: PackFiles) -> str:
+        """Why the image is not whole, or an empty string; only a drop folder that answers makes it the image's fault that none was found.
+
+        Raises:
+            SourceChanged: it changed meanwhile.
+            Unavailable: the drop folder is away.
+        """
+        try:
+            return await self._wholeness(files)
+        except (SourceChanged, Unavailable):
+            raise
+        except SlidekeeperError as trouble:
+            await self._check_answers(files.drop)
+            return trouble.reason
+
+    async def _check_answers(self, drop: str) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await asyncio.to_thread(self._drops[drop].check_available)
+        except TimeoutError:
+            raise Unavailable(f"drop:{drop}", "no-answer", "the drop folder hangs", "Mend its mount; work goes on by itself") from None
 
     async def _conclude(self, tracked: Tracked, step: Step | None) -> None:
         """Do what was decided, or later, when the index can be used again."""
