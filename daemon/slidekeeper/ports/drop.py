@@ -109,6 +109,11 @@ class Scan(Protocol):
         """Number of directories in the tree, as of the last scan."""
         ...
 
+    @property
+    def unreadable(self) -> int:
+        """Number of directories with something that could not be looked at, as of the last scan."""
+        ...
+
 
 class Hints(Protocol):
     """Wakes the scan; never trusted to be complete."""

@@ -80,6 +80,20 @@ def test_a_folder_without_its_sentinel_is_unavailable_until_it_is_restored(drop:
 
 
 @needs_root
+def test_a_folder_that_may_be_entered_but_not_listed_is_unavailable(drop: PosixDrop) -> None:
+    for folder in (drop.root.parent, *drop.root.parents[1:3]):
+        folder.chmod(0o755)
+    drop.root.chmod(0o711)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(Unavailable) as away:
+            drop.check_available()
+    finally:
+        os.seteuid(0)
+    assert (away.value.reason, away.value.detail) == ("unreachable", "EACCES")
+
+
+@needs_root
 def test_a_folder_that_may_not_be_entered_is_unavailable(drop: PosixDrop) -> None:
     for folder in (drop.root.parent, *drop.root.parents[1:3]):
         folder.chmod(0o755)

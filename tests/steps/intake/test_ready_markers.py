@@ -142,6 +142,10 @@ class HalfwayScan:
     def directories(self) -> int:
         return self._scan.directories
 
+    @property
+    def unreadable(self) -> int:
+        return self._scan.unreadable
+
     def look(self, paths: Any) -> Iterator[Portion]:
         yield from self._scan.look(paths)
 

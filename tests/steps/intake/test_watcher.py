@@ -287,3 +287,21 @@ async def test_an_overflow_is_told(post: Post) -> None:
     async with post.watching():
         await post.until(lambda: post.told)
     assert post.told[0].reason == "overflow"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+async def test_folders_that_cannot_be_read_are_told_by_their_number_and_no_name(post: Post, capsys: pytest.CaptureFixture[str]) -> None:
+    post.scan_seconds = 0.05
+    (post.root / "Doe^Jane").mkdir()
+    (post.root / "Doe^Jane").chmod(0o700)
+    for folder in (post.root, *post.root.parents[:3]):
+        folder.chmod(0o755)
+    post.folder.chmod(0o777)
+    os.seteuid(65534)
+    try:
+        async with post.watching():
+            told = capsys.readouterr().out
+    finally:
+        os.seteuid(0)
+    assert "folders cannot be read" in told
+    assert "Doe" not in told

@@ -19,6 +19,7 @@ from slidekeeper.ports.drop import Sighting
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+REACH = "Mount the drop folder, and give the service read access to it"
 GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 
@@ -50,14 +51,14 @@ class PosixDrop:
     sentinel: str = ""
 
     def check_available(self) -> None:
-        """Refuse a missing root, an empty mount point, and a root without its sentinel."""
+        """Refuse a root that is missing or cannot be listed, an empty mount point, and a root without its sentinel."""
         place = f"drop:{self.name}"
         try:
-            there = stat.S_ISDIR(self.root.stat().st_mode)
+            there = stat.S_ISDIR(self.root.stat().st_mode) and _is_listable(self.root)
             mounted = not self.mount or self.root.is_mount()
             guarded = not self.sentinel or _exists(self.root / self.sentinel)
         except OSError as error:
-            raise Unavailable(place, "unreachable", errno.errorcode.get(error.errno or 0, "OSError"), "Mount the drop folder") from None
+            raise Unavailable(place, "unreachable", errno.errorcode.get(error.errno or 0, "OSError"), REACH) from None
         if not there:
             raise Unavailable(place, "no-folder", "the drop folder is no folder", "Check [drop] path")
         if not mounted:
@@ -185,6 +186,13 @@ class PosixDrop:
         if number in (errno.EACCES, errno.EPERM):
             return Permanent("unreadable", name, "Give the service read access to the file")
         return Temporary("drop-error", name)
+
+
+def _is_listable(folder: Path) -> bool:
+    """Ask for the first entry; what hinders the answer is raised."""
+    with os.scandir(folder) as entries:
+        next(entries, None)
+    return True
 
 
 def _exists(path: Path) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from slidekeeper.adapters.drop.index import connect, explained_troubles, split
-from slidekeeper.adapters.drop.posix import PosixDrop, is_ignored, sighting_of
+from slidekeeper.adapters.drop.posix import GONE, PosixDrop, is_ignored, sighting_of
 from slidekeeper.errors import Permanent
 from slidekeeper.model.phi import FileIdentity, RelativePath
 from slidekeeper.ports.drop import Listing, Portion, Sighting
@@ -37,17 +37,24 @@ class TreeScan:
         self._root = os.fsencode(drop.root)
         self._ignore = tuple(ignore)
         self._directories = 0
+        self._unreadable: set[bytes] = set()
 
     @property
     def directories(self) -> int:
         """Number of directories, as of the last scan."""
         return self._directories
 
+    @property
+    def unreadable(self) -> int:
+        """Number of directories with something that could not be looked at, as of the last scan."""
+        return len(self._unreadable)
+
     def everything(self) -> Iterator[Portion]:
         """Reconcile the whole tree."""
         known = self._known_directories()
         children = _children(known)
         visited = 0
+        self._unreadable.clear()
         waiting = [b""]
         while waiting:
             directory = waiting.pop()
@@ -76,7 +83,8 @@ class TreeScan:
         """What is new in a directory; its sub-directories are added to ``waiting``."""
         try:
             mtime_ns = os.stat(os.path.join(self._root, directory), follow_symlinks=False).st_mtime_ns
-        except OSError:
+        except OSError as error:
+            self._pass_over(directory, error)
             return
         if listed and listed.mtime_ns == mtime_ns and time.time() - listed.at < DAY and mtime_ns + CLOCK_GRAIN_NS < listed.at * 1e9:
             waiting += children.get(directory, ())
@@ -100,18 +108,29 @@ class TreeScan:
                     else:
                         try:
                             seen.append(sighting_of(path, entry.stat(follow_symlinks=False)))
-                        except FileNotFoundError:
-                            continue
-                        except OSError:
-                            listing = Listing.never(directory)
+                        except OSError as error:
+                            listing = Listing.never(directory) if self._pass_over(directory, error) else listing
                     if len(seen) >= PORTION:
                         yield Portion(self._unknown(seen), ())
                         seen = []
-        except OSError:
+        except OSError as error:
+            self._pass_over(directory, error)
             return
         finally:
             waiting += below
         yield Portion(self._unknown(seen), [listing, *self._yet_unknown(below)])
+
+    def _pass_over(self, directory: bytes, error: OSError) -> bool:
+        """Go on behind what cannot be looked at, and count it; False for what is only gone.
+
+        Raises:
+            Unavailable: the whole drop folder is away.
+        """
+        if error.errno in GONE:
+            return False
+        self._drop.check_available()
+        self._unreadable.add(directory)
+        return True
 
     def _yet_unknown(self, directories: Sequence[bytes]) -> Iterator[Listing]:
         """Those directories that the index lacks, as they are to be noted."""

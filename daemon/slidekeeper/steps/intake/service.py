@@ -131,6 +131,7 @@ class Intake:
                     "unsettled": waiting,
                     "stuck": stuck,
                     "directories": self._drops[name].scan.directories,
+                    "unreadable": self._drops[name].scan.unreadable,
                     "scan_seconds": round(watcher.scan_seconds, 3),
                 }
             )

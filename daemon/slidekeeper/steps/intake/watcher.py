@@ -70,6 +70,7 @@ class Watcher:
         self._unfinished: set[bytes] = set()
         """Directories in which this reconciling left something for a later one."""
         self._degraded = ""
+        self._unreadable = 0
         self.away = ""
         """Why the drop folder cannot be scanned, or an empty string."""
         self.scan_seconds = 0.0
@@ -150,7 +151,15 @@ class Watcher:
         self._hinted.clear()
         await self.look([])
         self.scan_seconds = self._clock.monotonic() - started
+        self._tell_unreadable()
         await self._check_hints()
+
+    def _tell_unreadable(self) -> None:
+        """Say in the log when there are folders that cannot be read, and when that changes."""
+        unreadable = self._watched.scan.unreadable
+        if unreadable != self._unreadable:
+            log.warning("folders cannot be read", drop=self._watched.drop.name, folders=unreadable)
+        self._unreadable = unreadable
 
     async def _sleep_until(self, next_scan: float) -> None:
         try:
