@@ -143,6 +143,29 @@ async def test_a_file_rewritten_in_place_is_found_within_a_day_even_without_its_
     assert site.found() == [b"x/a.svs"]
 
 
+@pytest.mark.parametrize("jump", [-90_000, 90_000, 3600 * 24 * 365], ids=["a day back", "a day ahead", "a year ahead"])
+async def test_a_clock_that_jumps_costs_a_listing_and_hides_no_file(site: Site, monkeypatch: pytest.MonkeyPatch, jump: float) -> None:
+    site.write("x/a.svs", b"first")
+    site.age()
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + jump)
+    await site.take_in()
+    site.write("x/a.svs", b"other")
+    monkeypatch.setattr(time, "time", lambda: now)
+    assert site.found() == [b"x/a.svs"]
+
+
+async def test_a_listing_made_before_the_clock_was_put_back_holds_no_longer(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.write("x/a.svs", b"first")
+    site.age()
+    await site.take_in()
+    site.write("x/a.svs", b"other")
+    assert site.found() == []
+    put_back = time.time() - 60
+    monkeypatch.setattr(time, "time", lambda: put_back)
+    assert site.found() == [b"x/a.svs"]
+
+
 async def test_names_to_ignore_are_ignored(site: Site) -> None:
     for name in ("a.svs.tmp", ".hidden", "a.svs"):
         site.write(name)

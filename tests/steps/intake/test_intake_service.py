@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,20 @@ async def test_a_notice_covers_files_that_no_scan_has_seen_yet(noticed: DropSite
     batch = await noticed.intake.close_batch(noticed.root / "monday" / "deeper", "path-lab")
     (arrived,) = await noticed.events("pack.arrived")
     assert arrived.batch == batch
+
+
+async def test_a_slow_share_does_not_hold_the_loop_while_a_notice_is_taken(noticed: DropSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    noticed.drop("monday/a.svs")
+    resolve, resolved_in = Path.resolve, set()
+
+    def slow(path: Path, strict: bool = False) -> Path:
+        resolved_in.add(threading.current_thread())
+        return resolve(path, strict)
+
+    monkeypatch.setattr(Path, "resolve", slow)
+    await noticed.intake.close_batch(noticed.root / "monday", "path-lab")
+    assert resolved_in
+    assert threading.main_thread() not in resolved_in
 
 
 async def test_a_second_notice_is_refused(noticed: DropSite) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -293,6 +294,18 @@ async def test_a_pack_that_changes_for_ever_is_reported_once_and_still_settles_i
         await bench.first("pack.settled")
     assert [event.type for event in bench.told] == ["pack.stuck", "pack.settled"]
     assert bench.told[0].reason == "keeps-changing"
+
+
+@pytest.mark.parametrize("jump", [-1e6, 1e6], ids=["back", "ahead"])
+async def test_a_clock_that_jumps_neither_hastens_nor_delays_settling(bench: Bench, monkeypatch: pytest.MonkeyPatch, jump: float) -> None:
+    bench.tracker._settings = {"scanner": DropSettings(path=bench.root, **QUICK | {"settle_seconds": 0.3})}
+    bench.write("a.svs")
+    bench.tracker.track(bench.pack("a.svs"), gated=False)
+    jumped = time.time() + jump
+    monkeypatch.setattr(time, "time", lambda: jumped)
+    async with bench.running():
+        settled = await bench.first("pack.settled")
+    assert 0.3 <= settled.waited_seconds < 3.0
 
 
 async def test_an_event_that_comes_too_late_does_not_end_the_tracking(bench: Bench) -> None:

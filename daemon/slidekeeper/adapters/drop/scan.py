@@ -86,7 +86,7 @@ class TreeScan:
         except OSError as error:
             self._pass_over(directory, error)
             return
-        if listed and listed.mtime_ns == mtime_ns and time.time() - listed.at < DAY and mtime_ns + CLOCK_GRAIN_NS < listed.at * 1e9:
+        if listed and listed.mtime_ns == mtime_ns and _still_holds(listed, time.time()):
             waiting += children.get(directory, ())
         else:
             yield from self._list(directory, mtime_ns, waiting)
@@ -183,3 +183,8 @@ def _children(directories: Mapping[bytes, Listing]) -> dict[bytes, list[bytes]]:
         if directory:
             children.setdefault(directory.rpartition(b"/")[0], []).append(directory)
     return children
+
+
+def _still_holds(listed: Listing, now: float) -> bool:
+    """Whether a listing is neither a day old, nor from a time that is yet to come, nor too close to the directory's last change."""
+    return 0 <= now - listed.at < DAY and listed.mtime_ns + CLOCK_GRAIN_NS < listed.at * 1e9

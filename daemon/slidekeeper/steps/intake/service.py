@@ -108,7 +108,7 @@ class Intake:
         Raises:
             Refused: it is no drop folder, or has no open batch.
         """
-        name, session = self._place_of(folder)
+        name, session = await asyncio.to_thread(self._place_of, folder)
         async with self._watchers[name].looked([RelativePath(session)] if session else []):
             batch = await self._known.open_batch(name, session)
             closed = batch is not None and await self._close(batch, name, by)
