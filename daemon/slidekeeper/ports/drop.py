@@ -131,7 +131,7 @@ class Hints(Protocol):
         ...
 
     def watches(self) -> int | None:
-        """Watches that the process holds in all, or None where this root is not watched."""
+        """Watches that this root holds, one for each directory, or None where it is not watched."""
         ...
 
     @property

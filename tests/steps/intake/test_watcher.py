@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,13 @@ class ToldHints:
     deaf: bool = False
     held: int | None = None
     degraded: str = ""
+    on_start: Callable[[], object] = lambda: None
     queue: asyncio.Queue[frozenset[RelativePath] | None] = field(default_factory=asyncio.Queue)
 
     def start(self) -> None:
         self.starts += 1
         self.deaf = False
+        self.on_start()
 
     def stop(self) -> None:
         self.stops += 1
@@ -132,6 +134,19 @@ class Post:
             return bool(condition())
 
         await eventually(holds)
+
+
+@contextmanager
+def somebody_else(post: Post) -> Iterator[None]:
+    """Act as a user without rights, who may read the drop folder and write the index."""
+    for folder in (post.root, *post.root.parents[:3]):
+        folder.chmod(0o755)
+    post.folder.chmod(0o777)
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 @pytest.fixture
@@ -260,12 +275,16 @@ async def test_a_folder_that_is_not_there_at_the_start_is_waited_for(post: Post)
         await post.until(lambda: post.found == [b"a.svs"])
 
 
-async def test_deaf_hints_are_begun_anew_and_everything_is_scanned(post: Post) -> None:
+async def test_deaf_hints_are_begun_anew_and_everything_is_scanned_behind_it(post: Post) -> None:
     post.scan_seconds = 0.05
     async with post.watching():
+        post.hints.on_start = (post.root / "missed.svs").touch
         post.hints.deaf = True
         await post.until(lambda: post.hints.starts == 2)
-        assert not post.hints.deaf
+        scans = post.scans
+        await post.until(lambda: post.found)
+        assert post.scans <= scans + 1
+    assert not post.hints.deaf
 
 
 async def test_fewer_watches_than_directories_are_told_once_and_taken_back(post: Post) -> None:
@@ -282,6 +301,32 @@ async def test_fewer_watches_than_directories_are_told_once_and_taken_back(post:
     assert [(event.type, event.place) for event in post.told] == [("watch.degraded", "drop:scanner"), ("watch.restored", "drop:scanner")]
 
 
+@pytest.mark.parametrize(("degraded", "held"), [("watch-limit", None), ("", 1)], ids=["did not start", "too few watches"])
+async def test_what_became_incomplete_forces_one_scan_and_is_begun_anew_with_every_scan(
+    post: Post, degraded: str, held: int | None
+) -> None:
+    (post.root / "monday").mkdir()
+    post.hints.degraded, post.hints.held = degraded, held
+    async with post.watching():
+        await post.until(lambda: post.scans == 2)  # long before the interval is over
+        assert post.hints.starts == 2
+        await asyncio.sleep(0.1)  # that no more is scanned cannot be polled for
+        assert post.scans == 2
+        post.hints.degraded, post.hints.held = "", 2
+        post.hints.queue.put_nowait(None)
+        await post.until(lambda: len(post.told) == 2)
+    assert (post.told[-1].type, post.hints.starts) == ("watch.restored", 3)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+async def test_a_folder_that_may_not_be_watched_is_no_missing_watch(post: Post) -> None:
+    (post.root / "closed").mkdir(mode=0o700)
+    post.hints.held = 1
+    with somebody_else(post):
+        async with post.watching() as watcher:
+            assert watcher.degraded == ""
+
+
 async def test_an_overflow_is_told(post: Post) -> None:
     post.hints.degraded = "overflow"
     async with post.watching():
@@ -294,14 +339,8 @@ async def test_folders_that_cannot_be_read_are_told_by_their_number_and_no_name(
     post.scan_seconds = 0.05
     (post.root / "Doe^Jane").mkdir()
     (post.root / "Doe^Jane").chmod(0o700)
-    for folder in (post.root, *post.root.parents[:3]):
-        folder.chmod(0o755)
-    post.folder.chmod(0o777)
-    os.seteuid(65534)
-    try:
+    with somebody_else(post):
         async with post.watching():
             told = capsys.readouterr().out
-    finally:
-        os.seteuid(0)
     assert "folders cannot be read" in told
     assert "Doe" not in told

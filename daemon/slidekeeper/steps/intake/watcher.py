@@ -147,6 +147,7 @@ class Watcher:
     async def _scan_everything(self) -> None:
         started = self._clock.monotonic()
         await asyncio.to_thread(self._watched.drop.check_available)
+        await self._refresh_hints()
         self._everything = False
         self._hinted.clear()
         await self.look([])
@@ -177,17 +178,23 @@ class Watcher:
                 self._hinted |= paths
             self._woken.set()
 
-    async def _check_hints(self) -> None:
-        """Compare watches with directories: where there are fewer, some are unwatched in silence."""
+    async def _refresh_hints(self) -> None:
+        """Begin anew where hints are deaf or incomplete: the limit may have been raised. The scan behind finds what comes meanwhile."""
         hints = self._watched.hints
-        if await asyncio.to_thread(hints.is_deaf):
+        deaf = await asyncio.to_thread(hints.is_deaf)
+        if deaf or self._degraded:
             await asyncio.to_thread(hints.start)
-            self._everything = True
-            self._woken.set()
+
+    async def _check_hints(self) -> None:
+        """Compare watches with directories: where there are fewer, some are unwatched in silence, and may have changed meanwhile."""
+        hints, scan = self._watched.hints, self._watched.scan
         watches = await asyncio.to_thread(hints.watches)
         degraded = hints.degraded
-        if watches is not None and watches < self._watched.scan.directories:
+        if watches is not None and watches + scan.unreadable < scan.directories:
             degraded = "watch-limit"
+        if degraded and not self._degraded:
+            self._everything = True
+            self._woken.set()
         if degraded != self._degraded:
             self._degraded = degraded
             place = f"drop:{self._watched.drop.name}"
