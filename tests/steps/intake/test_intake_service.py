@@ -409,7 +409,7 @@ async def most_followed(site: DropSite, finished: asyncio.Task[Any]) -> int:
     most = 0
     while not finished.done():
         most = max(most, site.intake.status()[0]["unsettled"])
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.002)
     finished.result()
     return most
 

@@ -46,7 +46,8 @@ def test_a_followed_pack_is_found_by_id_and_by_name_until_it_leaves(roll: Roll) 
 def test_each_drop_folder_has_its_own_room(roll: Roll) -> None:
     assert [roll.add(tracked(number)) for number in range(6)] == [True] * 4 + [False] * 2
     assert roll.add(tracked(1, drop="two"))
-    assert roll.left_out == {"one"}
+    assert roll.take_left_out() == {"one"}
+    assert roll.take_left_out() == set()
 
 
 def test_a_pack_that_waits_makes_room_for_one_that_need_not(roll: Roll) -> None:
@@ -74,5 +75,18 @@ def test_packs_without_room_are_called_when_some_have_left_and_not_for_each(roll
     assert not roll.has_room_again()
     roll.remove(packs[0].files)
     assert roll.has_room_again()
-    roll.left_out.clear()
+    roll.take_left_out()
     assert not roll.has_room_again()
+
+
+def test_packs_that_wait_do_not_keep_those_that_need_not_from_being_called(roll: Roll) -> None:
+    for number in range(3):
+        roll.add(tracked(number, gated=True))
+    going = [tracked(number) for number in range(10, 15)]
+    for pack in going:
+        roll.add(pack)
+    for pack in going[:2]:
+        roll.remove(pack.files)
+    for number in range(20, 22):
+        roll.add(tracked(number, gated=True))
+    assert roll.has_room_again()

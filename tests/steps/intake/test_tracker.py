@@ -162,6 +162,53 @@ async def test_a_gated_pack_settles_when_its_batchs_gate_opens(bench: Bench) -> 
         await bench.first("pack.settled")
 
 
+async def test_a_pack_whose_notice_never_comes_is_reported_once_and_settles_when_it_does(bench: Bench) -> None:
+    bench.write("a.svs")
+    bench.tracker.track(bench.pack("a.svs"), gated=True)
+    async with bench.running():
+        assert (await bench.first("pack.stuck")).reason == "waits-for-notice"
+        await asyncio.sleep(0.1)  # that it is told once cannot be polled for
+        assert len(bench.told) == 1
+        assert bench.tracker.count("scanner") == (1, 1)
+        bench.tracker.open_gate(BATCH)
+        await bench.first("pack.settled")
+
+
+async def test_a_gate_that_was_opened_before_a_pack_was_followed_is_open_for_it(bench: Bench) -> None:
+    bench.tracker.open_gate(BATCH)
+    bench.write("a.svs")
+    bench.tracker.track(bench.pack("a.svs"), gated=True)
+    async with bench.running():
+        await bench.first("pack.settled")
+
+
+async def test_a_pack_that_always_changes_behind_its_settling_is_reported(bench: Bench) -> None:
+    bench.write("a.svs")
+    async with bench.running(), asyncio.timeout(5):
+        for _ in range(50):
+            bench.told.clear()
+            bench.tracker.track(bench.pack("a.svs"), gated=False)
+            await bench.first("pack.settled")
+            if bench.told[0].type == "pack.stuck":
+                break
+    assert [(event.type, getattr(event, "reason", "")) for event in bench.told] == [("pack.stuck", "keeps-changing"), ("pack.settled", "")]
+
+
+async def test_an_examination_that_is_always_disturbed_is_repeated_patiently_and_reported(bench: Bench) -> None:
+    examined: list[PackFiles] = []
+
+    async def disturbed(files: PackFiles) -> str:
+        examined.append(files)
+        raise SourceChanged("source-changed")
+
+    bench.wholeness = disturbed
+    bench.write("a.svs")
+    bench.tracker.track(bench.pack("a.svs"), gated=False)
+    async with bench.running():
+        assert (await bench.first("pack.stuck")).reason == "keeps-changing"
+    assert len(examined) <= QUICK["stuck_seconds"] / QUICK["settle_seconds"] + 1
+
+
 async def test_an_image_that_is_not_whole_is_held_when_its_time_is_over(bench: Bench) -> None:
     async def truncated(_: PackFiles) -> str:
         return "truncated"

@@ -41,8 +41,8 @@ class Roll:
         self._by_name: dict[tuple[str, bytes, bytes], Tracked] = {}
         self._of_drop: dict[str, dict[PackId, Tracked]] = {drop: {} for drop in drops}
         self._gated: dict[str, dict[PackId, Tracked]] = {drop: {} for drop in drops}
-        self.left_out: set[str] = set()
-        """Drop folders of which a pack found no room."""
+        self._left_out: set[tuple[str, bool]] = set()
+        """Drop folders of which a pack found no room, and whether it was one that waits."""
 
     def get(self, pack: object) -> Tracked | None:
         """A followed pack, or None."""
@@ -60,11 +60,11 @@ class Roll:
         """Follow a pack; False when there is no room for it."""
         files = tracked.files
         if self.is_full(files.drop, tracked.gated):
-            self.left_out.add(files.drop)
+            self._left_out.add((files.drop, tracked.gated))
             return False
-        if len(self._of_drop[files.drop]) >= FOLLOWED_AT_MOST:
+        if self._taken(files.drop, gated=True) >= FOLLOWED_AT_MOST:
             self.remove(next(reversed(self._gated[files.drop].values())).files)
-            self.left_out.add(files.drop)
+            self._left_out.add((files.drop, True))
         self._by_pack[files.pack] = self._by_name[name_of(files)] = self._of_drop[files.drop][files.pack] = tracked
         if tracked.gated:
             self._gated[files.drop][files.pack] = tracked
@@ -87,12 +87,43 @@ class Roll:
 
     def is_full(self, drop: str, gated: bool = False) -> bool:
         """Whether there is no room for one more pack: one that need not wait takes the place of one that does."""
-        taken = len(self._of_drop[drop]) - (0 if gated else len(self._gated[drop]))
-        return taken >= FOLLOWED_AT_MOST
+        return self._taken(drop, gated) >= FOLLOWED_AT_MOST
 
     def has_room_again(self) -> bool:
         """Whether it is worth while to call packs that found no room."""
-        return any(len(self._of_drop[drop]) <= REFILL_SHARE * FOLLOWED_AT_MOST for drop in self.left_out)
+        return any(self._taken(drop, gated) <= REFILL_SHARE * FOLLOWED_AT_MOST for drop, gated in self._left_out)
+
+    def leave_out(self, drops: Collection[str]) -> None:
+        """Note that packs of these drop folders are to be called."""
+        self._left_out |= {(drop, False) for drop in drops}
+
+    def take_left_out(self) -> set[str]:
+        """The drop folders of which packs found no room; they are forgotten, and those that find none again are noted again."""
+        left_out, self._left_out = self._left_out, set()
+        return {drop for drop, _ in left_out}
+
+    def _taken(self, drop: str, gated: bool) -> int:
+        """Places that a pack cannot have."""
+        return len(self._of_drop[drop]) - (0 if gated else len(self._gated[drop]))
+
+
+class SettledLately:
+    """Packs that settled a short while ago: one that changes behind its settling comes back, and may do so for ever."""
+
+    def __init__(self) -> None:
+        self._watches: dict[PackId, tuple[Watch, float]] = {}
+
+    def add(self, pack: PackId, watch: Watch, now: float) -> None:
+        """Remember the watch of a pack that settles now; the oldest is forgotten where there are many."""
+        self._watches.pop(pack, None)
+        self._watches[pack] = watch, now
+        if len(self._watches) > FOLLOWED_AT_MOST:
+            del self._watches[next(iter(self._watches))]
+
+    def watch_of(self, pack: PackId, now: float, stuck_seconds: float) -> Watch:
+        """A watch for a pack that is followed from now on: it counts from before, if that was a short while ago."""
+        watch, settled = self._watches.pop(pack, (None, 0.0))
+        return watch.again(now) if watch and now - settled < stuck_seconds else Watch(now, now)
 
 
 def name_of(files: PackFiles) -> tuple[str, bytes, bytes]:

@@ -162,12 +162,15 @@ class Intake:
             except SlidekeeperError as trouble:
                 log.warning("packs wait to be followed", trouble=str(trouble))
                 await asyncio.sleep(PAUSE_SECONDS)
-                self._tracker.call(drops)
+                self._tracker.call_again(drops)
 
     async def _take_up(self, drops: Collection[str]) -> None:
-        """Follow packs from the journal's orders until these drop folders have no room."""
+        """Follow packs from the journal's orders until these drop folders have no room; the rest is called later."""
         after = 0
-        while not all(map(self._tracker.is_full, drops)) and (page := await self._journal.pending("settle", after, ORDERS_AT_ONCE)):
+        while page := await self._journal.pending("settle", after, ORDERS_AT_ONCE):
+            if all(map(self._tracker.is_full, drops)):
+                self._tracker.call_again(drops)
+                return
             for pending in page:
                 await self.settle(SettlePack(pack=pending.pack))
             after = page[-1].seq

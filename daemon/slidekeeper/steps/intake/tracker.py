@@ -18,8 +18,22 @@ from slidekeeper.ports.clock import Clock
 from slidekeeper.ports.drop import Drop, KnownFiles
 from slidekeeper.settings.sections import DropSettings
 from slidekeeper.steps.intake.assembly import is_valid_barcode
-from slidekeeper.steps.intake.roll import Roll, Tracked
-from slidekeeper.steps.intake.settling import Examine, Gone, Hold, Look, Step, Stuck, Wait, Watch, after_fault, after_writer, next_step
+from slidekeeper.steps.intake.roll import Roll, SettledLately, Tracked
+from slidekeeper.steps.intake.settling import (
+    Examine,
+    Gone,
+    Hold,
+    Look,
+    Step,
+    Stuck,
+    Wait,
+    after_change,
+    after_fault,
+    after_writer,
+    before_notice,
+    next_step,
+    wait_or_report,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +69,7 @@ class Tracker:
         """Packs that are followed no longer, while the reason is being committed."""
         self._opened: set[BatchId] = set()
         """Batches whose gate is open: who asked before may still take it for closed."""
+        self._settled_lately = SettledLately()
         self._room = asyncio.Event()
         self._due: list[tuple[float, int, PackId]] = []
         self._order = itertools.count()
@@ -85,7 +100,7 @@ class Tracker:
         Where many are followed already it is left out, and called for when there is :meth:`room`.
         """
         now = self._clock.monotonic()
-        watch = Watch(now, now)
+        watch = self._settled_lately.watch_of(files.pack, now, self._settings[files.drop].stuck_seconds)
         watch.note([Look(member.role, member.identity) for member in files.members], now)
         gated = gated and files.batch not in self._opened
         if self._roll.add(Tracked(files, watch, gated, remembered=files if remembered else None)):
@@ -95,13 +110,13 @@ class Tracker:
         """Wait until packs that were left out may find room; returns their drop folders."""
         await self._room.wait()
         self._room.clear()
-        drops, self._roll.left_out = self._roll.left_out, set()
-        return drops
+        return self._roll.take_left_out()
 
-    def call(self, drops: Collection[str]) -> None:
-        """Let :meth:`room` name these drop folders once more: their packs could not be taken up."""
-        self._roll.left_out.update(drops)
-        self._room.set()
+    def call_again(self, drops: Collection[str]) -> None:
+        """Let :meth:`room` name these drop folders again, as soon as there is some: not all of their packs were taken up."""
+        self._roll.leave_out(drops)
+        if self._roll.has_room_again():
+            self._room.set()
 
     def is_full(self, drop: str) -> bool:
         """Whether no further pack of a drop folder finds room."""
@@ -123,8 +138,7 @@ class Tracker:
         self._opened.add(batch)
         for tracked in self._roll.open_gate(batch):
             self._call_at(tracked.files.pack, self._clock.monotonic())
-        if self._roll.left_out:
-            self._room.set()
+        self._room.set()
 
     async def run(self) -> None:
         """Look at packs as they become due, for ever."""
@@ -182,10 +196,8 @@ class Tracker:
         if isinstance(step, Examine) and not tracked.gated:
             tracked.busy = True
             group.create_task(self._examine(tracked, tracked.files))
-        elif isinstance(step, Examine):
-            self._call_at(tracked.files.pack, now + settings.scan_seconds)
         else:
-            await self._conclude(tracked, step)
+            await self._conclude(tracked, before_notice(tracked.watch, settings, now) if isinstance(step, Examine) else step)
 
     async def _examine(self, tracked: Tracked, files: PackFiles) -> None:
         """A quiet, plausible pack: does somebody write, is the image whole? Files that changed meanwhile are watched on."""
@@ -204,10 +216,10 @@ class Tracker:
         try:
             fault = await self._fault_of(files)
         except SourceChanged:
-            return Wait(self._clock.monotonic())
+            return after_change(tracked.watch, settings, self._clock.monotonic())
         except Unavailable as away:
             await self._suspend(away)
-            return Wait(self._clock.monotonic() + UNAVAILABLE_PAUSE_SECONDS)
+            return wait_or_report(tracked.watch, away.reason, settings, self._clock.monotonic(), at_least=UNAVAILABLE_PAUSE_SECONDS)
         return after_fault(tracked.watch, fault, settings, self._clock.monotonic()) if fault else None
 
     async def _fault_of(self, files: PackFiles) -> str:
@@ -246,6 +258,7 @@ class Tracker:
     async def _settled(self, tracked: Tracked) -> None:
         files = tracked.files
         waited = round(self._clock.monotonic() - tracked.watch.since, 3)
+        self._settled_lately.add(files.pack, tracked.watch, self._clock.monotonic())
         await self._finish(tracked, PackSettled(pack=files.pack, files=len(files.members), size=files.size, waited_seconds=waited))
 
     async def _finish(self, tracked: Tracked, event: PackSettled | PackQuarantined) -> None:
