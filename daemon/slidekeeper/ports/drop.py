@@ -135,6 +135,11 @@ class Hints(Protocol):
         ...
 
     @property
+    def limit(self) -> int | None:
+        """Watches that the kernel allows, or None where this root is not watched."""
+        ...
+
+    @property
     def degraded(self) -> str:
         """Why hints are known to be incomplete (``watch-limit``, ``unreachable``, ``watch-failed``), or an empty string."""
         ...

@@ -6,11 +6,13 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from slidekeeper.adapters.drop.hints import InotifyHints
 from slidekeeper.errors import Refused, Unavailable
 from slidekeeper.messages.commands import SettlePack
 from slidekeeper.messages.events import BatchClosed, Event, PackArrived, PackQuarantined
@@ -344,6 +346,21 @@ async def test_status_counts_what_has_not_settled(site: DropSite) -> None:
             return bool(site.intake.status()[0]["directories"] == 2)
 
         await eventually(counted)
+
+
+async def test_status_shows_watches_beside_their_limit(site: DropSite) -> None:
+    site.drop("monday/a.txt")
+    site.drops["scanner"] = replace(site.drops["scanner"], hints=InotifyHints(site.root))
+    site.intake = site.new_intake()
+    limit = int(Path("/proc/sys/fs/inotify/max_user_watches").read_text())
+    async with site.running():
+
+        async def shown() -> bool:
+            row = site.intake.status()[0]
+            return (row["watches"], row["watch_limit"]) == (2, limit)
+
+        await eventually(shown)
+    site.drops["scanner"].hints.stop()
 
 
 async def crash_at(site: DropSite, type_: str) -> None:

@@ -39,6 +39,7 @@ class ToldHints:
     stops: int = 0
     deaf: bool = False
     held: int | None = None
+    limit: int | None = None
     degraded: str = ""
     on_start: Callable[[], object] = lambda: None
     queue: asyncio.Queue[frozenset[RelativePath] | None] = field(default_factory=asyncio.Queue)

@@ -28,7 +28,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 from watchdog.observers.inotify import InotifyObserver
 
-from slidekeeper.adapters.drop.limits import watches_held
+from slidekeeper.adapters.drop.limits import inotify_limits, watches_held
 from slidekeeper.model.phi import RelativePath
 
 HINTING = [FileClosedEvent, FileMovedEvent, FileCreatedEvent, DirCreatedEvent, DirMovedEvent]
@@ -50,6 +50,7 @@ class NoHints:
     """Implements :class:`slidekeeper.ports.drop.Hints` where changes cannot be seen, on shares: the scan alone works."""
 
     degraded = ""
+    limit: int | None = None
 
     def start(self) -> None:
         """Nothing to start."""
@@ -85,10 +86,12 @@ class InotifyHints(FileSystemEventHandler):
         self._watched_root: tuple[int, int] | None = None
         self._ear = _OverflowEar(self._on_overflow)
         self.degraded = ""
+        self.limit: int | None = None
 
     def start(self) -> None:
         """Watch the root, anew if it was watched before."""
         self.stop()
+        self.limit = inotify_limits().watches
         self._ear.listen()
         try:
             self._observer = self._listening()

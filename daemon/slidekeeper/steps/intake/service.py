@@ -131,6 +131,8 @@ class Intake:
                     "unsettled": waiting,
                     "stuck": stuck,
                     "directories": self._drops[name].scan.directories,
+                    "watches": watcher.watches,
+                    "watch_limit": self._drops[name].hints.limit,
                     "unreadable": self._drops[name].scan.unreadable,
                     "scan_seconds": round(watcher.scan_seconds, 3),
                 }

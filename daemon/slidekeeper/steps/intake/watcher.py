@@ -73,6 +73,8 @@ class Watcher:
         self._unreadable = 0
         self.away = ""
         """Why the drop folder cannot be scanned, or an empty string."""
+        self.watches: int | None = None
+        """Watches that were held behind the last scan of the whole tree."""
         self.scan_seconds = 0.0
         """Duration of the last scan of the whole tree."""
 
@@ -188,7 +190,7 @@ class Watcher:
     async def _check_hints(self) -> None:
         """Compare watches with directories: where there are fewer, some are unwatched in silence, and may have changed meanwhile."""
         hints, scan = self._watched.hints, self._watched.scan
-        watches = await asyncio.to_thread(hints.watches)
+        self.watches = watches = await asyncio.to_thread(hints.watches)
         degraded = hints.degraded
         if watches is not None and watches + scan.unreadable < scan.directories:
             degraded = "watch-limit"
