@@ -7,6 +7,23 @@ slide or file: they reach journal, logs and web pages as they are.
 
 from __future__ import annotations
 
+import errno
+
+LOST_MOUNTS = {
+    errno.EIO: "io-error",
+    errno.ENODEV: "mount-lost",
+    errno.ENOTCONN: "mount-lost",
+    errno.ESHUTDOWN: "mount-lost",
+    errno.ESTALE: "stale-mount",
+    errno.ETIMEDOUT: "no-answer",
+    errno.EHOSTDOWN: "no-answer",
+    errno.EHOSTUNREACH: "no-answer",
+    errno.ECONNREFUSED: "no-answer",
+    errno.ECONNRESET: "no-answer",
+    errno.ECONNABORTED: "no-answer",
+}
+"""Errors by which a file system says that it, not the file, has a problem: a reason for :class:`Unavailable`."""
+
 
 class SlidekeeperError(Exception):
     """Base of all errors Slidekeeper raises on purpose."""
@@ -24,6 +41,15 @@ class SlidekeeperError(Exception):
 
 class Temporary(SlidekeeperError):
     """May succeed when tried again a little later (a flaky share, a killed worker)."""
+
+
+class SourceUnreadable(Temporary):
+    """A source's file system failed while the source was read; who opened it knows the place, and tells what that means."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__("drop-error", errno.errorcode.get(number, "OSError"))
+        self.args = (number,)
+        self.number = number
 
 
 class Permanent(SlidekeeperError):

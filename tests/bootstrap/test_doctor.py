@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import time
 from pathlib import Path
@@ -121,6 +122,27 @@ def test_more_directories_than_watches_are_told(site: Path, monkeypatch: pytest.
     finding = only(troubles(site))
     assert (finding.level, finding.topic) == ("warning", "watches")
     assert troubles(site, drop__scanner__watch="poll") == []
+
+
+@pytest.mark.parametrize(
+    ("limits", "topic"),
+    [
+        (InotifyLimits(watches=10_000, instances=4, queued_events=16_384), "instances"),
+        (InotifyLimits(watches=10_000, instances=128, queued_events=1_000), "queue"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_low_limits_are_told_with_a_remedy(site: Path, monkeypatch: pytest.MonkeyPatch, limits: InotifyLimits, topic: str) -> None:
+    monkeypatch.setattr(doctor, "inotify_limits", lambda: limits)
+    finding = only(troubles(site))
+    assert (finding.level, finding.topic) == ("warning", topic)
+    assert "sysctl fs.inotify." in finding.remedy
+
+
+def test_too_few_open_files_are_told(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 4096))
+    finding = only(troubles(site))
+    assert (finding.level, finding.topic) == ("warning", "files")
 
 
 def test_a_broker_that_does_not_answer_is_told_and_one_that_does_is_fine(site: Path) -> None:

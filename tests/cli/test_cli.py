@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -20,6 +21,8 @@ from slidekeeper.adapters.drop.index import SqliteKnownFiles
 from slidekeeper.adapters.journal.sqlite import SqliteJournal
 from slidekeeper.cli import door as module
 from slidekeeper.cli.app import app
+from slidekeeper.cli.context import plain_errors
+from slidekeeper.errors import Refused
 from slidekeeper.messages.events import PackArrived, PackQuarantined
 from slidekeeper.model.identity import BatchId, PackId
 from slidekeeper.model.phi import Barcode, FileIdentity, Member, PackFiles, RelativePath, Role
@@ -296,3 +299,13 @@ def hang_up_on(door: socket.socket, command: Callable[[], Result]) -> Any:
         return await asked
 
     return asyncio.run(both())
+
+
+def test_errors_for_people_are_plain_though_the_daemons_tasks_fail_in_groups(capsys: pytest.CaptureFixture[str]) -> None:
+    group = ExceptionGroup("tasks", [ExceptionGroup("intake", [Refused("intake-index-damaged", "SQLite says so", "Move it away")])])
+    with pytest.raises(typer.Exit) as ended, plain_errors():
+        raise group
+    told = capsys.readouterr().err
+    assert (ended.value.exit_code, "intake-index-damaged" in told, "Move it away" in told) == (1, True, True)
+    with pytest.raises(ExceptionGroup), plain_errors():
+        raise ExceptionGroup("tasks", [Refused("intake-index-damaged"), ZeroDivisionError()])

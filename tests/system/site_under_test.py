@@ -34,6 +34,8 @@ class Site:
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
     daemon: subprocess.Popen[bytes] | None = None
+    runner: Sequence[str] = ()
+    """What the daemon is started with."""
 
     @classmethod
     def create(cls, folder: Path, **settings: Any) -> Site:
@@ -102,9 +104,10 @@ class Site:
 
     def start(self, wait: bool = True, **environment: str) -> None:
         """Start the daemon in a process group of its own and wait until it answers."""
+        command = [*self.runner, *self.command("run")]
         with self.log.open("ab") as log:
             self.daemon = subprocess.Popen(
-                self.command("run"), env={**os.environ, **self.environment, **environment}, stdout=log, stderr=log, start_new_session=True
+                command, env={**os.environ, **self.environment, **environment}, stdout=log, stderr=log, start_new_session=True
             )
         if wait:
             self.wait_until(lambda: self.status() is not None, 20, "the daemon answers")

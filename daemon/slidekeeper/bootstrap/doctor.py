@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import resource
 import shutil
 import socket
 import stat
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
+from pathlib import Path
 from typing import Literal
 
 from slidekeeper.adapters.drop.limits import inotify_limits
@@ -27,6 +29,13 @@ STATE_RESERVE = 1_000_000_000
 """Bytes that should be free for journal and catalog; they stop all work when they cannot grow."""
 BROKER_SECONDS = 3.0
 CLOCK_SLACK = 60.0
+EVENTS_WANTED = 16_384
+"""Events that the kernel should keep for each root: its own default."""
+SPARE_INSTANCES = 4
+"""inotify instances that the user's other programs may need."""
+FILES_WANTED = 512
+"""Descriptors of databases, workers, connections and slides in work."""
+FILES_OF_A_ROOT = 4
 NEEDED_LATER = ("records", "tier", "training")
 """Sections whose folders the image workflow does without."""
 
@@ -43,7 +52,7 @@ class Finding:
 
 def check_site(settings: Settings) -> list[Finding]:
     """Examine everything; the order is that of the questions a person would ask."""
-    checks = (_user, _folders, _privacy, _key, _disks, _drops, _watches, _door, _broker, _clock, _stop)
+    checks = (_user, _folders, _privacy, _key, _disks, _drops, _watches, _limits, _door, _broker, _clock, _stop)
     return [finding for check in checks for finding in check(settings)]
 
 
@@ -123,7 +132,7 @@ def _drops(settings: Settings) -> Iterator[Finding]:
 
 def _watches(settings: Settings) -> Iterator[Finding]:
     """One inotify watch is needed for each directory; without, files are found at the scan's interval."""
-    roots = [drop.path for drop in settings.drop.values() if drop.watch != "poll" and drop.path.is_dir() and is_local(drop.path)]
+    roots = _hinted(settings)
     limit = inotify_limits().watches
     directories = sum(1 for _ in islice(chain.from_iterable(os.walk(root) for root in roots), limit + 1))
     if directories > limit:
@@ -131,6 +140,28 @@ def _watches(settings: Settings) -> Iterator[Finding]:
         yield Finding("warning", "watches", f"more directories than the {limit} that can be watched", remedy)
     elif roots:
         yield Finding("ok", "watches", f"{directories} directories, {limit} can be watched")
+
+
+def _limits(settings: Settings) -> Iterator[Finding]:
+    """Other limits that make hints incomplete, or end work: a scan finds everything in any case, but only at its interval."""
+    roots = len(_hinted(settings))
+    limits = inotify_limits()
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted_files = FILES_WANTED + FILES_OF_A_ROOT * roots
+    if limits.instances < roots + SPARE_INSTANCES:
+        remedy = f"sysctl fs.inotify.max_user_instances={max(128, 2 * roots)}"
+        yield Finding("warning", "instances", f"{limits.instances} inotify instances are few for {roots} drop folders", remedy)
+    if roots and limits.queued_events < EVENTS_WANTED:
+        remedy = f"sysctl fs.inotify.max_queued_events={EVENTS_WANTED}"
+        yield Finding("warning", "queue", f"hints are lost when more than {limits.queued_events} events wait", remedy)
+    if files != resource.RLIM_INFINITY and files < wanted_files:
+        remedy = f"LimitNOFILE={2 * wanted_files} in the unit, or `ulimit -n`"
+        yield Finding("warning", "files", f"{files} open files are allowed, {wanted_files} are wanted", remedy)
+
+
+def _hinted(settings: Settings) -> list[Path]:
+    """Drop folders that are watched, not only scanned."""
+    return [drop.path for drop in settings.drop.values() if drop.watch != "poll" and drop.path.is_dir() and is_local(drop.path)]
 
 
 def _door(settings: Settings) -> Iterator[Finding]:

@@ -72,9 +72,20 @@ def plain_errors() -> Iterator[None]:
     """Turn errors made for people into one line on standard error and an exit code; anything else is a fault and shows as one."""
     try:
         yield
-    except SlidekeeperError as error:
+    except (SlidekeeperError, BaseExceptionGroup) as trouble:
+        error = _for_people(trouble)
+        if error is None:
+            raise
         console = Console(stderr=True, highlight=False)
         console.print(Text(error.reason, style="bold red"), Text(error.detail), soft_wrap=True)
         if error.remedy:
             console.print(Text(error.remedy), soft_wrap=True)
         raise typer.Exit(EXITS.get(error.reason, Exit.FAILED)) from None
+
+
+def _for_people(trouble: BaseException) -> SlidekeeperError | None:
+    """The first error that is made for people, where nothing else went wrong; the daemon's tasks fail in groups."""
+    if not isinstance(trouble, BaseExceptionGroup):
+        return trouble if isinstance(trouble, SlidekeeperError) else None
+    told = [_for_people(part) for part in trouble.exceptions]
+    return told[0] if all(told) else None

@@ -38,6 +38,7 @@ class Bucket(Protocol):
 
         Raises:
             SourceChanged: the source ended before the plan did.
+            SourceUnreadable: the source's file system failed.
         """
         ...
 
@@ -47,6 +48,10 @@ class Bucket(Protocol):
 
     def aside_path(self, aside: str, name: str) -> Path:
         """A local path under which an independent reader can open what lies aside."""
+        ...
+
+    def digest_aside(self, aside: str, name: str) -> str:
+        """The digest of what lies aside, as it can be read now, in the form of :attr:`Written.digest`."""
         ...
 
     def has_aside(self, aside: str) -> bool:

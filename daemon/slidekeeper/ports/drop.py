@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
@@ -32,6 +33,11 @@ class Listing:
     mtime_ns: int
     at: float
 
+    @classmethod
+    def never(cls, directory: bytes) -> Listing:
+        """A directory that the next scan lists, whatever its modification time: something in it is still to be taken in."""
+        return cls(directory, -1, 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Portion:
@@ -53,12 +59,15 @@ class Drop(Protocol):
         """Return if the root is there and is the file system it should be; else raise ``Unavailable("drop:<name>", …)``."""
         ...
 
-    def open(self, member: Member) -> BinaryIO:
+    def open(self, member: Member) -> AbstractContextManager[BinaryIO]:
         """Open a member for reading, following no symlink on the way.
+
+        What goes wrong with reading inside the block is told in the drop folder's words as well.
 
         Raises:
             SourceChanged: it is not there, or not the file that settled.
             Permanent: ``unreadable``.
+            Unavailable: the drop folder's mount is stale, lost or failing.
             Temporary: the file system does not answer as it should.
         """
         ...
@@ -100,6 +109,11 @@ class Scan(Protocol):
         """Number of directories in the tree, as of the last scan."""
         ...
 
+    @property
+    def unreadable(self) -> int:
+        """Number of directories with something that could not be looked at, as of the last scan."""
+        ...
+
 
 class Hints(Protocol):
     """Wakes the scan; never trusted to be complete."""
@@ -117,7 +131,12 @@ class Hints(Protocol):
         ...
 
     def watches(self) -> int | None:
-        """Watches that the process holds in all, or None where this root is not watched."""
+        """Watches that this root holds, one for each directory, or None where it is not watched."""
+        ...
+
+    @property
+    def limit(self) -> int | None:
+        """Watches that the kernel allows, or None where this root is not watched."""
         ...
 
     @property

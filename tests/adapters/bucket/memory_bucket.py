@@ -46,6 +46,10 @@ class MemoryBucket:
     def aside_path(self, aside: str, name: str) -> Path:
         raise NotImplementedError("nothing in memory has a path")
 
+    def digest_aside(self, aside: str, name: str) -> str:
+        self.probe()
+        return f"blake3:{blake3(self._aside[aside][name]).hexdigest()}"
+
     def has_aside(self, aside: str) -> bool:
         self.probe()
         return aside in self._aside

@@ -17,7 +17,7 @@ import pytest
 
 from slidekeeper.adapters.bucket import large
 from slidekeeper.adapters.bucket.posix import PosixBucket
-from slidekeeper.errors import SlidekeeperError, SourceChanged, Temporary, Unavailable
+from slidekeeper.errors import SlidekeeperError, SourceChanged, SourceUnreadable, Temporary, Unavailable
 from slidekeeper.model.splice import Content, Keep, SplicePlan, Zeros
 
 KEY = "slides/123/123456789012/r1"
@@ -290,9 +290,9 @@ class _BrokenDrop(io.RawIOBase):
 
 def test_a_drop_folder_that_fails_under_a_read_is_not_the_buckets_trouble(tmp_path: Path) -> None:
     plan = SplicePlan((Keep(0, 10, Content.CODED, "pixels"),))
-    with pytest.raises(Temporary) as trouble:
+    with pytest.raises(SourceUnreadable) as trouble:
         PosixBucket(tmp_path).splice("pack", "slide.svs", cast("BinaryIO", _BrokenDrop()), plan, lambda span, content: None)
-    assert trouble.value.args == ("drop-error", "EIO", "")
+    assert (trouble.value.reason, trouble.value.number) == ("drop-error", errno.EIO)
     assert trouble.value.__suppress_context__
 
 
@@ -315,9 +315,9 @@ def test_a_drop_folder_that_fails_under_the_kernels_copy_is_not_the_buckets_trou
     original = tmp_path / "original"
     original.write_bytes(bytes(10 * MIB))
     plan = SplicePlan((Keep(0, 10 * MIB, Content.CODED, "pixels"),))
-    with original.open("rb", buffering=0) as source, pytest.raises(Temporary) as trouble:
+    with original.open("rb", buffering=0) as source, pytest.raises(SourceUnreadable) as trouble:
         PosixBucket(tmp_path).splice("pack", "slide.svs", source, plan, lambda span, content: None)  # type: ignore[arg-type]
-    assert trouble.value.args == ("drop-error", "EIO", "")
+    assert (trouble.value.reason, trouble.value.number) == ("drop-error", errno.EIO)
 
 
 def test_a_small_object_goes_into_the_reserve(tmp_path: Path) -> None:

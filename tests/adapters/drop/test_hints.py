@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -180,6 +181,67 @@ async def test_every_folder_holds_a_watch(tmp_path: Path) -> None:
     assert (before, hints.watches()) == (None, 3)
     hints.stop()
     assert hints.watches() is None
+
+
+async def test_each_root_counts_its_own_watches(tmp_path: Path) -> None:
+    for folder in ("one/x/y", "two"):
+        (tmp_path / folder).mkdir(parents=True)
+    one, two = InotifyHints(tmp_path / "one"), InotifyHints(tmp_path / "two")
+    one.start()
+    two.start()
+    assert (one.watches(), two.watches()) == (3, 1)
+    one.stop()
+    assert (one.watches(), two.watches()) == (None, 1)
+    two.stop()
+
+
+async def test_an_emitter_that_died_makes_deaf_until_started_anew(listener: Listener) -> None:
+    assert listener.hints._observer is not None
+    (emitter,) = listener.hints._observer.emitters
+    emitter.stop()
+    emitter.join()
+    assert listener.hints.is_deaf()
+    listener.hints.start()
+    assert not listener.hints.is_deaf()
+    (listener.root / "a.svs").touch()
+    await listener.hear_of(b"a.svs")
+
+
+OVERFLOWED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from slidekeeper.adapters.drop.hints import InotifyHints
+
+async def main():
+    hints = InotifyHints(Path(sys.argv[1]))
+    hints.start()
+    os.kill(os.getpid(), signal.SIGSTOP)
+    async with asyncio.timeout(20):
+        async for paths in hints.paths():
+            if paths is None:
+                print("everything")
+                return
+
+asyncio.run(main())
+"""
+
+
+def test_a_queue_that_really_overflows_asks_for_everything(tmp_path: Path) -> None:
+    queue = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    if queue > 100_000:
+        pytest.skip("the queue is too long here to be filled by a test")
+    environment = {**os.environ, "PYTHONPATH": str(Path(slidekeeper.__file__).parents[1])}
+    listener = subprocess.Popen([sys.executable, "-c", OVERFLOWED, str(tmp_path)], env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        os.waitpid(listener.pid, os.WUNTRACED)  # it listens, and is too slow to read
+        for _ in range(queue // 2 + 100):  # an event for the creation, and one for the closing
+            (tmp_path / "a.svs").write_bytes(b"")
+            (tmp_path / "a.svs").unlink()
+        listener.send_signal(signal.SIGCONT)
+        told, _ = listener.communicate(timeout=30)
+    finally:
+        listener.kill()
+    assert told.strip() == "everything"
 
 
 async def test_starting_on_a_missing_root_does_not_raise_but_shows(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
 import subprocess
 from collections.abc import AsyncIterator
@@ -14,6 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from slidekeeper.adapters.drop.index import SqliteKnownFiles, connect, split
+from slidekeeper.adapters.drop.posix import PosixDrop
+from slidekeeper.adapters.drop.scan import TreeScan
 from slidekeeper.errors import Refused, Unavailable
 from slidekeeper.model.identity import BatchId, PackId, new_batch_id, new_pack_id
 from slidekeeper.model.phi import Barcode, FileIdentity, Member, PackFiles, RelativePath, Role
@@ -154,7 +157,7 @@ async def test_markers_of_other_folders_are_others(known: SqliteKnownFiles) -> N
 async def test_a_failed_write_leaves_nothing_half_done(known: SqliteKnownFiles) -> None:
     good, batch = pack(), new_batch_id()
     await known.begin_batch(batch, "one", b"x")
-    with pytest.raises(Exception, match="UNIQUE"):
+    with pytest.raises(Refused, match="SQLITE_CONSTRAINT"):
         await known.begin_batch(batch, "one", b"y")
     await known.remember([good])
     assert await known.find(good.pack) == good
@@ -173,6 +176,27 @@ def test_a_damaged_index_is_refused_with_a_remedy(file: Path, content: bytes) ->
         connect(file)
     assert refused.value.reason == "intake-index-damaged"
     assert refused.value.remedy
+
+
+async def test_damage_that_shows_only_in_use_is_told_with_a_remedy_and_without_data(file: Path, tmp_path: Path) -> None:
+    known = SqliteKnownFiles(file)
+    await known.remember([pack(member(b"x/%d.svs" % number), stem=b"%d" % number) for number in range(1000)])
+    await known.close()
+    scramble(file)
+    damaged = SqliteKnownFiles(file)
+    scan = TreeScan(PosixDrop("one", tmp_path), file, ())
+    for use in (damaged.unannounced(), damaged.remember([pack()]), asyncio.to_thread(list, scan.look([RelativePath(b"intake.sqlite")]))):
+        with pytest.raises(Refused) as refused:
+            await use
+        assert (refused.value.reason, bool(refused.value.remedy)) == ("intake-index-damaged", True)
+    scan.close()
+    await damaged.close()
+
+
+def scramble(file: Path) -> None:
+    """Damage every page but the first, which holds the schema."""
+    content = file.read_bytes()
+    file.write_bytes(content[:4096] + bytes(byte ^ 0x55 for byte in content[4096:]))
 
 
 def test_a_full_disk_is_not_taken_for_damage(tmp_path: Path) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import socket
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from slidekeeper.adapters.drop.posix import PosixDrop
-from slidekeeper.errors import Permanent, SourceChanged, Unavailable
+from slidekeeper.errors import Permanent, SourceChanged, SourceUnreadable, Temporary, Unavailable
 from slidekeeper.model.phi import FileIdentity, Member, RelativePath, Role
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount and become somebody else")
@@ -74,6 +77,20 @@ def test_a_folder_without_its_sentinel_is_unavailable_until_it_is_restored(drop:
     assert away.value.reason == "no-sentinel"
     (drop.root / ".slidekeeper").touch()
     guarded.check_available()
+
+
+@needs_root
+def test_a_folder_that_may_be_entered_but_not_listed_is_unavailable(drop: PosixDrop) -> None:
+    for folder in (drop.root.parent, *drop.root.parents[1:3]):
+        folder.chmod(0o755)
+    drop.root.chmod(0o711)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(Unavailable) as away:
+            drop.check_available()
+    finally:
+        os.seteuid(0)
+    assert (away.value.reason, away.value.detail) == ("unreachable", "EACCES")
 
 
 @needs_root
@@ -165,8 +182,8 @@ CHANGES: dict[str, Callable[[Path], None]] = {
 def test_a_file_that_changed_since_it_settled_is_not_opened(drop: PosixDrop, change: str) -> None:
     member = settled(drop)
     CHANGES[change](drop.root / "x/a.svs")
-    with pytest.raises(SourceChanged):
-        drop.open(member)
+    with pytest.raises(SourceChanged), drop.open(member):
+        pass
 
 
 @pytest.mark.parametrize("change", [change for change in CHANGES if change != "deleted"])
@@ -198,8 +215,8 @@ def test_a_file_that_may_not_be_read_or_deleted_is_a_permanent_error(drop: Posix
     member = settled(drop)
     os.seteuid(65534)
     try:
-        with pytest.raises(Permanent) as unreadable:
-            drop.open(member)
+        with pytest.raises(Permanent) as unreadable, drop.open(member):
+            pass
         with pytest.raises(Permanent) as undeletable:
             drop.delete(member)
     finally:
@@ -225,6 +242,47 @@ def test_a_file_in_a_folder_that_may_not_be_entered_is_unreadable_and_undeletabl
     assert (drop.root / "x/a.svs").exists()
 
 
+LOST = [errno.ESTALE, errno.ENOTCONN, errno.EIO, errno.ETIMEDOUT]
+
+
+def failing_with(number: int) -> Callable[..., Any]:
+    """A system call that fails as it does on a lost share; its text names a patient's file."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), "/drop/Doe^Jane.svs")
+
+    return fail
+
+
+@pytest.mark.parametrize("number", LOST, ids=errno.errorcode.get)
+def test_a_mount_that_is_lost_while_a_file_is_read_makes_the_folder_unavailable(drop: PosixDrop, number: int) -> None:
+    for trouble in (failing_with(number), partial(_raise, SourceUnreadable(number))):
+        with pytest.raises(Unavailable) as away, drop.open(settled(drop)):
+            trouble()
+        assert (away.value.place, away.value.detail) == ("drop:one", errno.errorcode[number])
+        assert "Doe" not in str(away.value)
+        assert away.value.__suppress_context__
+
+
+@pytest.mark.parametrize("number", LOST, ids=errno.errorcode.get)
+@pytest.mark.parametrize("call", ["open", "stat", "unlink"])
+def test_a_lost_mount_makes_the_folder_unavailable(drop: PosixDrop, monkeypatch: pytest.MonkeyPatch, call: str, number: int) -> None:
+    member = settled(drop)
+    monkeypatch.setattr(os, call, failing_with(number))
+    with pytest.raises(Unavailable) as away:
+        drop.delete(member)
+    assert away.value.place == "drop:one"
+
+
+def test_any_other_trouble_of_reading_is_tried_again(drop: PosixDrop) -> None:
+    with pytest.raises(Temporary, match="ENOMEM"), drop.open(settled(drop)):
+        failing_with(errno.ENOMEM)()
+
+
+def _raise(trouble: Exception) -> None:
+    raise trouble
+
+
 def test_a_folder_is_told_from_a_file_and_a_link(drop: PosixDrop) -> None:
     (drop.root / "x/y").mkdir()
     (drop.root / "link").symlink_to("x")
@@ -233,8 +291,9 @@ def test_a_folder_is_told_from_a_file_and_a_link(drop: PosixDrop) -> None:
 
 
 def test_errors_name_no_file(drop: PosixDrop) -> None:
-    with pytest.raises(SourceChanged) as changed:
-        drop.open(Member(RelativePath(b"Doe^Jane/S26-1.svs"), Role.IMAGE, FileIdentity(1, 1, 1)))
+    gone = Member(RelativePath(b"Doe^Jane/S26-1.svs"), Role.IMAGE, FileIdentity(1, 1, 1))
+    with pytest.raises(SourceChanged) as changed, drop.open(gone):
+        pass
     assert not {"Doe", "S26"} & set(str(changed.value).replace("/", " ").replace("^", " ").split())
     assert changed.value.__cause__ is None
     assert changed.value.__suppress_context__
@@ -289,6 +348,6 @@ def test_no_descriptor_stays_open(drop: PosixDrop) -> None:
     for _ in range(20):
         drop.see(member.path)
         drop.is_being_written(member.path)
-        with pytest.raises(SourceChanged):
-            drop.open(member)
+        with pytest.raises(SourceChanged), drop.open(member):
+            pass
     assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -15,6 +16,7 @@ import pytest_asyncio
 from slidekeeper.adapters.drop.index import SqliteKnownFiles
 from slidekeeper.adapters.drop.posix import PosixDrop
 from slidekeeper.adapters.drop.scan import PORTION, TreeScan
+from slidekeeper.errors import Unavailable
 from slidekeeper.model.identity import new_batch_id, new_pack_id
 from slidekeeper.model.phi import Barcode, Member, PackFiles, RelativePath, Role
 from slidekeeper.ports.drop import Listing, Portion, Sighting
@@ -141,6 +143,29 @@ async def test_a_file_rewritten_in_place_is_found_within_a_day_even_without_its_
     assert site.found() == [b"x/a.svs"]
 
 
+@pytest.mark.parametrize("jump", [-90_000, 90_000, 3600 * 24 * 365], ids=["a day back", "a day ahead", "a year ahead"])
+async def test_a_clock_that_jumps_costs_a_listing_and_hides_no_file(site: Site, monkeypatch: pytest.MonkeyPatch, jump: float) -> None:
+    site.write("x/a.svs", b"first")
+    site.age()
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + jump)
+    await site.take_in()
+    site.write("x/a.svs", b"other")
+    monkeypatch.setattr(time, "time", lambda: now)
+    assert site.found() == [b"x/a.svs"]
+
+
+async def test_a_listing_made_before_the_clock_was_put_back_holds_no_longer(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.write("x/a.svs", b"first")
+    site.age()
+    await site.take_in()
+    site.write("x/a.svs", b"other")
+    assert site.found() == []
+    put_back = time.time() - 60
+    monkeypatch.setattr(time, "time", lambda: put_back)
+    assert site.found() == [b"x/a.svs"]
+
+
 async def test_names_to_ignore_are_ignored(site: Site) -> None:
     for name in ("a.svs.tmp", ".hidden", "a.svs"):
         site.write(name)
@@ -256,9 +281,36 @@ async def test_a_folder_that_could_not_be_read_for_a_while_is_found_afterwards(s
     (site.root / "x/closed").chmod(mode)
     with somebody_else(site.root):
         portions = list(site.scan.everything())
+    assert site.scan.unreadable == 1
     for portion in portions:
         await site.known.listed("one", portion.listed)
     assert site.found() == [b"x/closed/a.svs"]
+    assert site.scan.unreadable == 0
+
+
+@needs_root
+async def test_a_root_that_may_not_be_listed_is_unavailable_and_not_empty(site: Site) -> None:
+    site.write("a.svs")
+    with somebody_else(site.root):
+        os.seteuid(0)
+        site.root.chmod(0o711)
+        os.seteuid(65534)
+        with pytest.raises(Unavailable) as away:
+            list(site.scan.everything())
+    assert (away.value.reason, away.value.detail) == ("unreachable", "EACCES")
+
+
+async def test_a_share_that_is_lost_during_a_scan_ends_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.write("x/a.svs")
+    scan = site.scan.everything()
+    next(scan)
+
+    def lost(*_: object, **__: object) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(os, "scandir", lost)
+    with pytest.raises(Unavailable):
+        list(scan)
 
 
 @needs_root

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,11 +12,13 @@ import pytest
 from PIL import Image
 
 from slidekeeper.adapters.bucket.posix import PosixBucket
-from slidekeeper.errors import SlidekeeperError, SourceChanged, Unavailable
+from slidekeeper.adapters.readers.independent import IndependentReader
+from slidekeeper.errors import Permanent, SlidekeeperError, SourceChanged, Temporary, Unavailable
 from slidekeeper.formats.aperio import Aperio
 from slidekeeper.formats.registry import SupportedFormats
 from slidekeeper.model.identity import BatchId, PackId, new_slide_number
 from slidekeeper.model.phi import Barcode, FileIdentity, Member, PackFiles, RelativePath, Role
+from slidekeeper.model.slide import ImageFacts
 from slidekeeper.model.splice import Anonymization, Content, Secret, SplicePlan
 from slidekeeper.ports.bucket import Inspect, Written
 from slidekeeper.ports.formats import USUAL, Choices, Source
@@ -144,6 +147,67 @@ def test_a_source_that_shrinks_while_it_is_planned_is_a_change_and_no_fault(benc
     with pytest.raises(SourceChanged):
         anonymize_slide(replace(bench.request, formats=SupportedFormats((shrinking,))))
     assert not bench.left_aside
+
+
+@dataclass(frozen=True)
+class Unplugged(Careless):
+    """The share goes away while the headers are read."""
+
+    def plan(self, source: Source) -> Anonymization:
+        raise OSError(errno.ESTALE, "Stale file handle", BARCODE)
+
+
+def test_a_share_that_goes_away_while_a_slide_is_planned_is_no_fault_of_the_slide(bench: Bench) -> None:
+    format_ = careless(bench).formats.formats()[0]
+    unplugged = Unplugged(format_.format)  # type: ignore[attr-defined]
+    with pytest.raises(Unavailable) as away:
+        anonymize_slide(replace(bench.request, formats=SupportedFormats((unplugged,))))
+    assert (away.value.place, away.value.reason) == ("drop:scanner", "stale-mount")
+
+
+class UnpluggedBucket(PosixBucket):
+    """The bucket goes away behind the copy: no reader can open it any more."""
+
+    def aside_path(self, aside: str, name: str) -> Path:
+        return self.root / "nowhere"
+
+    def digest_aside(self, aside: str, name: str) -> str:
+        raise Unavailable("bucket", "stale-mount")
+
+
+def test_a_bucket_that_goes_away_behind_the_copy_is_no_failed_proof(bench: Bench) -> None:
+    with pytest.raises(Unavailable, match="stale-mount"):
+        anonymize_slide(replace(bench.request, bucket=UnpluggedBucket(bench.bucket.root)))
+
+
+@dataclass(frozen=True)
+class FlickeringReader(IndependentReader):
+    """Cannot open anything the first times."""
+
+    failures: list[str] = field(default_factory=list)
+
+    def verify(self, path: Path, facts: ImageFacts) -> None:
+        if self.failures:
+            raise Permanent("proof-failed", self.failures.pop())
+        super().verify(path, facts)
+
+
+def test_a_proof_that_fails_once_is_repeated_and_failing_twice_it_counts(bench: Bench) -> None:
+    assert anonymize_slide(replace(bench.request, reader=FlickeringReader(["io"]))).facts
+    assert refused(replace(bench.request, reader=FlickeringReader(["io", "io"]))).reason == "proof-failed"
+    assert not bench.left_aside
+
+
+class ForgetfulBucket(PosixBucket):
+    """Gives back other bytes than were written."""
+
+    def digest_aside(self, aside: str, name: str) -> str:
+        return "blake3:0"
+
+
+def test_a_proof_that_fails_on_other_bytes_than_were_written_is_the_buckets_trouble(bench: Bench) -> None:
+    request = replace(bench.request, bucket=ForgetfulBucket(bench.bucket.root), reader=FlickeringReader(["vendor"]))
+    assert (type(refused(request)), refused(replace(request, reader=FlickeringReader(["vendor"]))).reason) == (Temporary, "bucket-error")
 
 
 class FullBucket(PosixBucket):

@@ -124,7 +124,13 @@ def test_markers_belong_to_no_pack() -> None:
 
 @pytest.mark.parametrize(("path", "marks"), [(b"READY", True), (b"s/READY", True), (b"READY.txt", False), (b"s/ready", False)])
 def test_only_the_exact_name_is_a_marker(path: bytes, marks: bool) -> None:
-    assert is_marker(RelativePath(path)) is marks
+    assert is_marker(seen(path)) is marks
+
+
+def test_what_only_bears_the_name_of_a_marker_is_a_special_file() -> None:
+    assert not is_marker(seen(b"s/READY", "symlink"))
+    ((_, members),) = grouped([seen(b"s/READY", "symlink")], BY_STEM).items()
+    assert [member.role for member in members] == [Role.SPECIAL]
 
 
 @pytest.mark.parametrize(("path", "session"), [(b"a.svs", b""), (b"s/a.svs", b"s"), (b"s/t/u/a.svs", b"s")])
@@ -185,7 +191,7 @@ SETTINGS = st.sampled_from([BY_STEM, BY_DIRECTORY])
 def test_packs_are_a_partition_of_all_files_but_the_markers(paths: list[bytes], settings: DropSettings, data: st.DataObject) -> None:
     sightings = [seen(path, data.draw(st.sampled_from(["", "", "fifo"]))) for path in paths]
     found = [member.path.reveal() for members in grouped(sightings, settings).values() for member in members]
-    assert Counter(found) == Counter(path for path in paths if not is_marker(RelativePath(path)))
+    assert Counter(found) == Counter(sighting.path.reveal() for sighting in sightings if not is_marker(sighting))
 
 
 @given(PATHS, SETTINGS)

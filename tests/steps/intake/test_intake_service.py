@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from slidekeeper.adapters.drop.hints import InotifyHints
 from slidekeeper.errors import Refused, Unavailable
 from slidekeeper.messages.commands import SettlePack
-from slidekeeper.messages.events import BatchClosed, Event, PackArrived
+from slidekeeper.messages.events import BatchClosed, Event, PackArrived, PackQuarantined
 from slidekeeper.model.identity import PackId
-from slidekeeper.model.phi import PackFiles, Role
-from slidekeeper.steps.intake import tracker, watcher
+from slidekeeper.model.phi import PackFiles, RelativePath, Role
+from slidekeeper.steps.intake import roll, tracker, watcher
 from slidekeeper.workflow.states import BatchState, PackState
 from steps.intake.drop_site import DropSite, drop_site, eventually
 
@@ -175,6 +179,20 @@ async def test_a_notice_covers_files_that_no_scan_has_seen_yet(noticed: DropSite
     assert arrived.batch == batch
 
 
+async def test_a_slow_share_does_not_hold_the_loop_while_a_notice_is_taken(noticed: DropSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    noticed.drop("monday/a.svs")
+    resolve, resolved_in = Path.resolve, set()
+
+    def slow(path: Path, strict: bool = False) -> Path:
+        resolved_in.add(threading.current_thread())
+        return resolve(path, strict)
+
+    monkeypatch.setattr(Path, "resolve", slow)
+    await noticed.intake.close_batch(noticed.root / "monday", "path-lab")
+    assert resolved_in
+    assert threading.main_thread() not in resolved_in
+
+
 async def test_a_second_notice_is_refused(noticed: DropSite) -> None:
     noticed.drop("monday/a.svs")
     await noticed.intake.close_batch(noticed.root / "monday", "path-lab")
@@ -330,6 +348,21 @@ async def test_status_counts_what_has_not_settled(site: DropSite) -> None:
         await eventually(counted)
 
 
+async def test_status_shows_watches_beside_their_limit(site: DropSite) -> None:
+    site.drop("monday/a.txt")
+    site.drops["scanner"] = replace(site.drops["scanner"], hints=InotifyHints(site.root))
+    site.intake = site.new_intake()
+    limit = int(Path("/proc/sys/fs/inotify/max_user_watches").read_text())
+    async with site.running():
+
+        async def shown() -> bool:
+            row = site.intake.status()[0]
+            return (row["watches"], row["watch_limit"]) == (2, limit)
+
+        await eventually(shown)
+    site.drops["scanner"].hints.stop()
+
+
 async def crash_at(site: DropSite, type_: str) -> None:
     """Run until the daemon dies just before an event of this type is committed."""
     died = asyncio.Event()
@@ -366,3 +399,78 @@ async def test_a_batch_that_was_closed_just_before_a_crash_stays_closed(tmp_path
         async with site.running():
             await site.wait_for("pack.settled")
         assert await site.known.open_batches() == []
+
+
+async def test_a_rescan_that_came_while_its_pack_was_under_way_is_found_after_a_crash(tmp_path: Path) -> None:
+    async with drop_site(tmp_path) as site:
+        site.drop("monday/a.svs", b"first")
+        os.utime(site.root / "monday", (1, 1))
+        async with site.running():
+            (first,) = await site.wait_for("pack.settled")
+        site.drop("monday/a.svs", b"rescan")  # in place: the folder's time stays
+        await site.intake._watchers["scanner"].look([RelativePath(b"monday/a.svs")])
+    async with drop_site(tmp_path) as site:
+        await site.journal.commit(PackQuarantined(pack=first.pack, step="anonymize", reason="truncated"))
+        async with site.running():
+            await site.wait_for("pack.settled", 2)
+
+
+@pytest.fixture
+def room_for_five(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory for five packs of each drop folder."""
+    monkeypatch.setattr(roll, "FOLLOWED_AT_MOST", 5)
+
+
+async def most_followed(site: DropSite, finished: asyncio.Task[Any]) -> int:
+    """The greatest number of packs that were followed at once until something happened."""
+    most = 0
+    while not finished.done():
+        most = max(most, site.intake.status()[0]["unsettled"])
+        await asyncio.sleep(0.002)
+    finished.result()
+    return most
+
+
+async def test_of_more_packs_than_memory_allows_all_settle_and_few_are_followed_at_once(site: DropSite, room_for_five: None) -> None:
+    for number in range(40):
+        site.drop(f"{number % 3}/{number}.svs")
+    async with site.running():
+        assert await most_followed(site, asyncio.create_task(site.wait_for("pack.settled", 40))) == 5
+    assert len({event.pack for event in await site.events("pack.settled")}) == 40
+    assert len(await site.events()) == 3 + 40 + 40
+
+
+async def test_packs_that_wait_for_a_forgotten_notice_hold_up_nobody(noticed: DropSite, room_for_five: None) -> None:
+    for number in range(12):
+        noticed.drop(f"monday/{number}.svs")
+    async with noticed.running():
+        await noticed.wait_for("pack.arrived", 12)
+        for number in range(12):
+            noticed.drop(f"tuesday/{number}.svs")
+        await noticed.intake.close_batch(noticed.root / "tuesday", "path-lab")
+        assert await most_followed(noticed, asyncio.create_task(noticed.wait_for("pack.settled", 12))) == 5
+        await noticed.intake.close_batch(noticed.root / "monday", "path-lab")
+        await noticed.wait_for("pack.settled", 24)
+
+
+async def test_members_join_a_pack_that_finds_no_room_and_its_image_names_it(tmp_path: Path, room_for_five: None) -> None:
+    async with drop_site(tmp_path, ready="notice", pack="directory") as site:
+        watcher = site.intake._watchers["scanner"]
+        for number in range(6):
+            site.drop(f"monday/{number}/label.txt")
+        await watcher.look([])
+        for number in range(6):
+            site.drop(f"monday/{number}/S26-{number}.svs")
+        await watcher.look([])
+        arrived = await site.events("pack.arrived")
+        found = [await site.known.find(event.pack) for event in arrived]
+    assert sorted(files.barcode.reveal() for files in found if files) == [f"S26-{number}" for number in range(6)]
+    assert all(files and len(files.members) == 2 for files in found)
+
+
+async def test_an_order_to_settle_what_settled_meanwhile_is_no_order(site: DropSite) -> None:
+    site.drop("a.svs")
+    async with site.running():
+        (settled,) = await site.wait_for("pack.settled")
+        await site.intake.settle(SettlePack(pack=settled.pack))
+        assert site.intake.status()[0]["unsettled"] == 0

@@ -75,14 +75,42 @@ async def test_a_marker_is_no_pack(site: DropSite) -> None:
     assert len(await site.events("pack.arrived")) == 1
 
 
-async def test_a_symlink_is_no_marker(site: DropSite) -> None:
+async def test_a_symlink_of_that_name_is_no_marker_and_is_held(site: DropSite) -> None:
     site.drop("monday/a.svs")
     (site.root / "monday" / "READY").symlink_to(site.root)
     async with site.running():
-        await site.wait_for("pack.arrived")
+        (held,) = await site.wait_for("pack.quarantined")
         site.drop("tuesday/b.svs")
-        await site.wait_for("pack.arrived", 2)
+        await site.wait_for("pack.arrived", 3)
+    assert held.reason == "not-a-regular-file"
     assert await site.events("batch.closed") == []
+
+
+async def test_what_lies_beside_a_marker_belongs_to_its_batch_even_if_only_the_marker_is_hinted(site: DropSite) -> None:
+    site.drop("monday/a.svs")
+    site.drop("monday/deep/b.svs")
+    site.drop("monday/READY", b"")
+    await site.intake._watchers["scanner"].look([RelativePath(b"monday/READY")])
+    (closed,) = await site.events("batch.closed")
+    assert [event.batch for event in await site.events("pack.arrived")] == [closed.batch] * 2
+
+
+async def test_a_hinted_marker_in_the_root_covers_what_lies_beside_it(site: DropSite) -> None:
+    site.drop("a.svs")
+    site.drop("READY", b"")
+    await site.intake._watchers["scanner"].look([RelativePath(b"READY")])
+    (closed,) = await site.events("batch.closed")
+    assert [event.batch for event in await site.events("pack.arrived")] == [closed.batch]
+
+
+async def test_a_file_that_a_listing_missed_belongs_to_the_batch_that_its_later_marker_closes(site: DropSite) -> None:
+    site.drop("monday/READY", b"")
+    site.drop("monday/a.svs")
+    site.drops["scanner"] = replace(site.drops["scanner"], scan=ShortSightedScan(site.drops["scanner"].scan))
+    site.intake = site.new_intake()
+    await site.intake._watchers["scanner"].look([])
+    (closed,) = await site.events("batch.closed")
+    assert [event.batch for event in await site.events("pack.arrived")] == [closed.batch]
 
 
 async def test_a_marker_that_was_seen_just_before_a_crash_still_closes_its_batch(tmp_path: Path) -> None:
@@ -114,6 +142,10 @@ class HalfwayScan:
     def directories(self) -> int:
         return self._scan.directories
 
+    @property
+    def unreadable(self) -> int:
+        return self._scan.unreadable
+
     def look(self, paths: Any) -> Iterator[Portion]:
         yield from self._scan.look(paths)
 
@@ -124,6 +156,15 @@ class HalfwayScan:
             self.halfway.set()
             self.go_on.wait(5)
             yield Portion(sightings[2:], portion.listed)
+
+
+class ShortSightedScan(HalfwayScan):
+    """A listing that runs beside the scanner may show the newest file, and miss an older one."""
+
+    def everything(self) -> Iterator[Portion]:
+        for portion in self._scan.everything():
+            markers = [sighting for sighting in portion.sightings if sighting.path.reveal().endswith(b"READY")]
+            yield Portion(markers, portion.listed)
 
 
 async def test_another_drop_folders_scan_does_not_close_a_batch_that_is_half_seen(site: DropSite, tmp_path: Path) -> None:

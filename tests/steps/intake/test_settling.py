@@ -23,8 +23,10 @@ from slidekeeper.steps.intake.settling import (
     Stuck,
     Wait,
     Watch,
+    after_change,
     after_fault,
     after_writer,
+    before_notice,
     fault_of,
     next_step,
 )
@@ -120,6 +122,32 @@ def test_waiting_for_a_late_image_ends_exactly_when_the_pack_would_be_held() -> 
 def test_a_late_image_mends_an_incomplete_pack() -> None:
     looks = [(0.0, [TEXT]), (50.0, [TEXT]), (99.0, [TEXT, IMAGE]), (109.0, [TEXT, IMAGE])]
     assert steps(looks)[-1] == Examine()
+
+
+@pytest.mark.parametrize("fault", ["worker-timeout", "worker-crashed", "worker-memory", "worker-error"])
+def test_an_image_that_brings_down_its_worker_is_held_at_once(fault: str) -> None:
+    assert after_fault(Watch(0.0, 0.0), fault, SITE, QUIET) == Hold(fault)
+
+
+def test_a_notice_that_never_comes_is_reported_once() -> None:
+    watch = Watch(0.0, 0.0)
+    pause = SITE.scan_seconds
+    taken = [before_notice(watch, SITE, now) for now in (QUIET, STUCK, STUCK + 1)]
+    assert taken == [Wait(QUIET + pause), Stuck("waits-for-notice", STUCK + pause), Wait(STUCK + 1 + pause)]
+
+
+def test_a_pack_that_changed_under_its_examination_is_not_examined_again_at_once() -> None:
+    assert after_change(Watch(0.0, 0.0), SITE, QUIET) == Wait(2 * QUIET)
+
+
+def test_a_pack_that_comes_back_is_quiet_from_now_on_and_stuck_since_before() -> None:
+    again = Watch(0.0, 50.0, looks=3).again(200.0)
+    assert (again.since, again.quiet_since, again.looks, again.identities) == (0.0, 200.0, 0, ())
+    again.note([IMAGE], 200.0)
+    again.note([IMAGE], STUCK)
+    assert next_step(again, [IMAGE], True, SITE, STUCK) == Stuck("keeps-changing", STUCK)
+    assert next_step(again, [IMAGE], True, SITE, STUCK) == Examine()
+    assert again.again(STUCK).stuck
 
 
 def test_a_truncated_image_waits_like_an_incomplete_pack() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ import pytest
 from slidekeeper.adapters.clock import SystemClock
 from slidekeeper.adapters.drop.index import SqliteKnownFiles
 from slidekeeper.adapters.drop.posix import PosixDrop
-from slidekeeper.errors import Permanent, SourceChanged, Temporary, Unavailable, UndefinedTransition
+from slidekeeper.errors import Permanent, Refused, SourceChanged, Temporary, Unavailable, UndefinedTransition
 from slidekeeper.model.identity import BatchId, PackId
 from slidekeeper.model.phi import Barcode, Member, PackFiles, RelativePath, Role
 from slidekeeper.ports.drop import Sighting
@@ -161,6 +162,53 @@ async def test_a_gated_pack_settles_when_its_batchs_gate_opens(bench: Bench) -> 
         await bench.first("pack.settled")
 
 
+async def test_a_pack_whose_notice_never_comes_is_reported_once_and_settles_when_it_does(bench: Bench) -> None:
+    bench.write("a.svs")
+    bench.tracker.track(bench.pack("a.svs"), gated=True)
+    async with bench.running():
+        assert (await bench.first("pack.stuck")).reason == "waits-for-notice"
+        await asyncio.sleep(0.1)  # that it is told once cannot be polled for
+        assert len(bench.told) == 1
+        assert bench.tracker.count("scanner") == (1, 1)
+        bench.tracker.open_gate(BATCH)
+        await bench.first("pack.settled")
+
+
+async def test_a_gate_that_was_opened_before_a_pack_was_followed_is_open_for_it(bench: Bench) -> None:
+    bench.tracker.open_gate(BATCH)
+    bench.write("a.svs")
+    bench.tracker.track(bench.pack("a.svs"), gated=True)
+    async with bench.running():
+        await bench.first("pack.settled")
+
+
+async def test_a_pack_that_always_changes_behind_its_settling_is_reported(bench: Bench) -> None:
+    bench.write("a.svs")
+    async with bench.running(), asyncio.timeout(5):
+        for _ in range(50):
+            bench.told.clear()
+            bench.tracker.track(bench.pack("a.svs"), gated=False)
+            await bench.first("pack.settled")
+            if bench.told[0].type == "pack.stuck":
+                break
+    assert [(event.type, getattr(event, "reason", "")) for event in bench.told] == [("pack.stuck", "keeps-changing"), ("pack.settled", "")]
+
+
+async def test_an_examination_that_is_always_disturbed_is_repeated_patiently_and_reported(bench: Bench) -> None:
+    examined: list[PackFiles] = []
+
+    async def disturbed(files: PackFiles) -> str:
+        examined.append(files)
+        raise SourceChanged("source-changed")
+
+    bench.wholeness = disturbed
+    bench.write("a.svs")
+    bench.tracker.track(bench.pack("a.svs"), gated=False)
+    async with bench.running():
+        assert (await bench.first("pack.stuck")).reason == "keeps-changing"
+    assert len(examined) <= QUICK["stuck_seconds"] / QUICK["settle_seconds"] + 1
+
+
 async def test_an_image_that_is_not_whole_is_held_when_its_time_is_over(bench: Bench) -> None:
     async def truncated(_: PackFiles) -> str:
         return "truncated"
@@ -184,6 +232,67 @@ async def test_an_image_that_cannot_be_examined_is_held_with_the_reason(bench: B
         assert (await bench.first("pack.quarantined")).reason == trouble.args[0]
 
 
+async def test_an_image_that_brings_down_its_worker_is_examined_once(bench: Bench) -> None:
+    bench.tracker._settings = {"scanner": DropSettings(path=bench.root, **QUICK | {"incomplete_seconds": 60.0})}
+    examined: list[PackFiles] = []
+
+    async def hangs(files: PackFiles) -> str:
+        examined.append(files)
+        raise Temporary("worker-timeout")
+
+    bench.wholeness = hangs
+    bench.write("a.svs")
+    bench.tracker.track(bench.pack("a.svs"), gated=False)
+    async with bench.running():
+        assert (await bench.first("pack.quarantined")).reason == "worker-timeout"
+    assert len(examined) == 1
+
+
+class SilentDrop:
+    """A drop folder that does not answer once when it is asked whether it is there."""
+
+    def __init__(self, drop: PosixDrop, how: str) -> None:
+        self._drop = drop
+        self._how = how
+        self.silent = False
+        self.go_on = threading.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._drop, name)
+
+    def check_available(self) -> None:
+        if self.silent:
+            self.silent = False
+            if self._how == "lost":
+                raise Unavailable("drop:scanner", "stale-mount")
+            self.go_on.wait(5)
+
+
+@pytest.mark.parametrize(("how", "reason"), [("lost", "stale-mount"), ("hanging", "no-answer")])
+async def test_what_fails_while_the_folder_does_not_answer_is_no_fault_of_the_image(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, how: str, reason: str
+) -> None:
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.05)
+    drop = SilentDrop(PosixDrop("scanner", bench.root), how)
+    bench.tracker._drops = {"scanner": drop}  # type: ignore[dict-item]
+    examined: list[PackFiles] = []
+
+    async def hangs_once(files: PackFiles) -> str:
+        examined.append(files)
+        if len(examined) == 1:
+            drop.silent = True
+            raise Temporary("worker-timeout")
+        return ""
+
+    bench.wholeness = hangs_once
+    bench.write("a.svs")
+    bench.tracker.track(bench.pack("a.svs"), gated=False)
+    async with bench.running():
+        await bench.first("pack.settled")
+    drop.go_on.set()
+    assert [trouble.reason for trouble in bench.suspended] == [reason]
+
+
 @pytest.mark.parametrize("trouble", [SourceChanged("source-changed"), Unavailable("drop:scanner", "unreachable")], ids=["changed", "away"])
 async def test_an_examination_that_was_disturbed_is_repeated(bench: Bench, trouble: Exception) -> None:
     troubles = [trouble]
@@ -201,6 +310,23 @@ async def test_an_examination_that_was_disturbed_is_repeated(bench: Bench, troub
     assert len(bench.suspended) == isinstance(trouble, Unavailable)
 
 
+@pytest.mark.parametrize("trouble", [Refused("intake-index-damaged"), Unavailable("state", "intake-index")], ids=str)
+async def test_an_index_that_cannot_be_written_delays_a_pack_and_ends_nothing(bench: Bench, trouble: Exception) -> None:
+    remember, troubles = bench.known.remember, [trouble]
+
+    async def fails_once(packs: Any) -> None:
+        while troubles:
+            raise troubles.pop()
+        await remember(packs)
+
+    bench.known.remember = fails_once  # type: ignore[method-assign]
+    bench.write("a.svs")
+    bench.tracker.track(bench.pack("a.svs"), gated=False)
+    async with bench.running():
+        await bench.first("pack.settled")
+    assert not troubles
+
+
 async def test_a_pack_that_changes_for_ever_is_reported_once_and_still_settles_in_the_end(bench: Bench) -> None:
     bench.tracker._settings = {"scanner": DropSettings(path=bench.root, **QUICK | {"settle_seconds": 0.3})}
     bench.write("a.svs")
@@ -215,6 +341,18 @@ async def test_a_pack_that_changes_for_ever_is_reported_once_and_still_settles_i
         await bench.first("pack.settled")
     assert [event.type for event in bench.told] == ["pack.stuck", "pack.settled"]
     assert bench.told[0].reason == "keeps-changing"
+
+
+@pytest.mark.parametrize("jump", [-1e6, 1e6], ids=["back", "ahead"])
+async def test_a_clock_that_jumps_neither_hastens_nor_delays_settling(bench: Bench, monkeypatch: pytest.MonkeyPatch, jump: float) -> None:
+    bench.tracker._settings = {"scanner": DropSettings(path=bench.root, **QUICK | {"settle_seconds": 0.3})}
+    bench.write("a.svs")
+    bench.tracker.track(bench.pack("a.svs"), gated=False)
+    jumped = time.time() + jump
+    monkeypatch.setattr(time, "time", lambda: jumped)
+    async with bench.running():
+        settled = await bench.first("pack.settled")
+    assert 0.3 <= settled.waited_seconds < 3.0
 
 
 async def test_an_event_that_comes_too_late_does_not_end_the_tracking(bench: Bench) -> None:
@@ -339,23 +477,25 @@ async def test_what_changes_while_it_waits_for_its_examination_is_quiet_before_i
 class PartlyUnreadableDrop:
     """A drop folder in which one file cannot be looked at, as in a folder without permission."""
 
-    def __init__(self, drop: PosixDrop, unreadable: bytes) -> None:
+    def __init__(self, drop: PosixDrop, unreadable: bytes, trouble: Exception) -> None:
         self._drop = drop
         self.unreadable = unreadable
+        self._trouble = trouble
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._drop, name)
 
     def see(self, path: RelativePath) -> Sighting | None:
         if path.reveal() == self.unreadable:
-            raise Temporary("drop-error", "EACCES")
+            raise self._trouble
         return self._drop.see(path)
 
 
-async def test_a_pack_that_cannot_be_looked_at_is_reported_and_holds_no_other_back(bench: Bench) -> None:
+@pytest.mark.parametrize("trouble", [Permanent("unreadable"), Temporary("drop-error"), Unavailable("drop:scanner", "io-error")], ids=str)
+async def test_a_pack_that_cannot_be_looked_at_is_reported_and_holds_no_other_back(bench: Bench, trouble: Exception) -> None:
     bench.write("a.svs")
     bench.write("b.svs")
-    drop = PartlyUnreadableDrop(PosixDrop("scanner", bench.root), b"b.svs")
+    drop = PartlyUnreadableDrop(PosixDrop("scanner", bench.root), b"b.svs", trouble)
     bench.tracker._drops = {"scanner": drop}  # type: ignore[dict-item]
     bench.tracker.track(bench.pack("a.svs"), gated=False)
     bench.tracker.track(replace(bench.pack("b.svs", pack="c"), stem=RelativePath(b"b")), gated=False)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from slidekeeper.adapters.drop.hints import InotifyHints
 from slidekeeper.adapters.drop.index import SqliteKnownFiles
 from slidekeeper.adapters.drop.posix import PosixDrop
 from slidekeeper.adapters.drop.scan import TreeScan
-from slidekeeper.errors import Temporary, Unavailable
+from slidekeeper.errors import Refused, Temporary, Unavailable
 from slidekeeper.model.phi import RelativePath
 from slidekeeper.ports.drop import Hints, Sighting
 from slidekeeper.settings.sections import DropSettings
@@ -38,12 +39,15 @@ class ToldHints:
     stops: int = 0
     deaf: bool = False
     held: int | None = None
+    limit: int | None = None
     degraded: str = ""
+    on_start: Callable[[], object] = lambda: None
     queue: asyncio.Queue[frozenset[RelativePath] | None] = field(default_factory=asyncio.Queue)
 
     def start(self) -> None:
         self.starts += 1
         self.deaf = False
+        self.on_start()
 
     def stop(self) -> None:
         self.stops += 1
@@ -74,6 +78,9 @@ class Post:
     told: list[Any] = field(default_factory=list)
     suspended: list[Unavailable] = field(default_factory=list)
     trouble: Exception | None = None
+    leaves_for_later: int = 0
+    """So many times, what is found is left for the next scan."""
+    watcher: Watcher = field(init=False)
 
     @property
     def root(self) -> Path:
@@ -81,10 +88,14 @@ class Post:
 
     async def _ingest(self, _: WatchedDrop, sightings: Sequence[Sighting]) -> None:
         self.found += [sighting.path.reveal() for sighting in sightings]
+        if self.leaves_for_later:
+            self.leaves_for_later -= 1
+            for sighting in sightings:
+                self.watcher.look_later(sighting.path)
         if self.trouble:
             raise self.trouble
 
-    async def _after_scan(self) -> None:
+    async def _hear(self, _: object) -> None:
         self.scans += 1
 
     async def _report(self, event: Any) -> None:
@@ -103,7 +114,8 @@ class Post:
         drop = PosixDrop("scanner", self.root)
         settings = DropSettings(path=self.root, scan_seconds=self.scan_seconds)
         watched = WatchedDrop(drop, TreeScan(drop, index, ()), hints, settings)
-        watcher = Watcher(watched, known, self._ingest, self._after_scan, self._report, self._suspend, SystemClock())
+        watcher = Watcher(watched, known, self._ingest, self._hear, self._report, self._suspend, SystemClock())
+        self.watcher = watcher
         task = asyncio.create_task(watcher.run())
         try:
             if not self.trouble:
@@ -123,6 +135,19 @@ class Post:
             return bool(condition())
 
         await eventually(holds)
+
+
+@contextmanager
+def somebody_else(post: Post) -> Iterator[None]:
+    """Act as a user without rights, who may read the drop folder and write the index."""
+    for folder in (post.root, *post.root.parents[:3]):
+        folder.chmod(0o755)
+    post.folder.chmod(0o777)
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 @pytest.fixture
@@ -181,13 +206,27 @@ async def test_a_real_hint_of_the_kernel_leads_to_the_file_at_once(post: Post) -
         await post.until(lambda: b"monday/a.svs" in post.found)
 
 
-async def test_a_pack_under_way_is_looked_at_with_the_next_scan(post: Post) -> None:
+async def test_a_file_that_was_left_for_later_is_found_by_the_next_scan_and_only_once_more(post: Post) -> None:
     post.scan_seconds = 0.05
     (post.root / "a.svs").touch()
-    async with post.watching() as watcher:
-        watcher.look_later(RelativePath(b"a.svs"))
-        post.found.clear()
-        await post.until(lambda: b"a.svs" in post.found)
+    os.utime(post.root, (1, 1))
+    post.leaves_for_later = 1
+    async with post.watching():
+        await post.until(lambda: post.scans > 4)
+    assert post.found == [b"a.svs", b"a.svs"]
+
+
+async def test_a_file_that_was_left_for_later_is_found_after_a_crash_though_its_folder_did_not_change(post: Post) -> None:
+    (post.root / "a.svs").touch()
+    os.utime(post.root, (1, 1))
+    async with post.watching():
+        post.leaves_for_later = 1
+        post.hints.tell(b"a.svs")
+        await post.until(lambda: len(post.found) == 2)
+        await post.until(lambda: post.scans == 2)
+    post.scans = 0
+    async with post.watching():
+        assert len(post.found) == 3
 
 
 async def test_what_could_not_be_taken_in_is_found_again(post: Post) -> None:
@@ -198,6 +237,16 @@ async def test_what_could_not_be_taken_in_is_found_again(post: Post) -> None:
         post.trouble = None
         await post.until(lambda: post.scans > 0)
     assert set(post.found) == {b"a.svs"}
+
+
+async def test_what_keeps_a_folder_from_being_scanned_is_shown_until_it_is_mended(post: Post) -> None:
+    (post.root / "a.svs").touch()
+    post.trouble = Refused("intake-index-damaged")
+    async with post.watching() as watcher:
+        await post.until(lambda: watcher.away == "intake-index-damaged")
+        post.trouble = None
+        await post.until(lambda: post.scans > 0)
+        assert watcher.away == ""
 
 
 async def test_a_folder_that_is_away_is_told_and_scanned_when_it_is_back(post: Post) -> None:
@@ -227,12 +276,16 @@ async def test_a_folder_that_is_not_there_at_the_start_is_waited_for(post: Post)
         await post.until(lambda: post.found == [b"a.svs"])
 
 
-async def test_deaf_hints_are_begun_anew_and_everything_is_scanned(post: Post) -> None:
+async def test_deaf_hints_are_begun_anew_and_everything_is_scanned_behind_it(post: Post) -> None:
     post.scan_seconds = 0.05
     async with post.watching():
+        post.hints.on_start = (post.root / "missed.svs").touch
         post.hints.deaf = True
         await post.until(lambda: post.hints.starts == 2)
-        assert not post.hints.deaf
+        scans = post.scans
+        await post.until(lambda: post.found)
+        assert post.scans <= scans + 1
+    assert not post.hints.deaf
 
 
 async def test_fewer_watches_than_directories_are_told_once_and_taken_back(post: Post) -> None:
@@ -249,8 +302,46 @@ async def test_fewer_watches_than_directories_are_told_once_and_taken_back(post:
     assert [(event.type, event.place) for event in post.told] == [("watch.degraded", "drop:scanner"), ("watch.restored", "drop:scanner")]
 
 
+@pytest.mark.parametrize(("degraded", "held"), [("watch-limit", None), ("", 1)], ids=["did not start", "too few watches"])
+async def test_what_became_incomplete_forces_one_scan_and_is_begun_anew_with_every_scan(
+    post: Post, degraded: str, held: int | None
+) -> None:
+    (post.root / "monday").mkdir()
+    post.hints.degraded, post.hints.held = degraded, held
+    async with post.watching():
+        await post.until(lambda: post.scans == 2)  # long before the interval is over
+        assert post.hints.starts == 2
+        await asyncio.sleep(0.1)  # that no more is scanned cannot be polled for
+        assert post.scans == 2
+        post.hints.degraded, post.hints.held = "", 2
+        post.hints.queue.put_nowait(None)
+        await post.until(lambda: len(post.told) == 2)
+    assert (post.told[-1].type, post.hints.starts) == ("watch.restored", 3)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+async def test_a_folder_that_may_not_be_watched_is_no_missing_watch(post: Post) -> None:
+    (post.root / "closed").mkdir(mode=0o700)
+    post.hints.held = 1
+    with somebody_else(post):
+        async with post.watching() as watcher:
+            assert watcher.degraded == ""
+
+
 async def test_an_overflow_is_told(post: Post) -> None:
     post.hints.degraded = "overflow"
     async with post.watching():
         await post.until(lambda: post.told)
     assert post.told[0].reason == "overflow"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+async def test_folders_that_cannot_be_read_are_told_by_their_number_and_no_name(post: Post, capsys: pytest.CaptureFixture[str]) -> None:
+    post.scan_seconds = 0.05
+    (post.root / "Doe^Jane").mkdir()
+    (post.root / "Doe^Jane").chmod(0o700)
+    with somebody_else(post):
+        async with post.watching():
+            told = capsys.readouterr().out
+    assert "folders cannot be read" in told
+    assert "Doe" not in told

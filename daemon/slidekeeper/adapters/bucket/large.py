@@ -53,7 +53,7 @@ def splice_large(plan: SplicePlan, source: int, target: int, inspect: Inspect) -
 
     Raises:
         SourceChanged: the source ended before the plan did.
-        Temporary: the source cannot be read.
+        SourceUnreadable: the source cannot be read.
     """
     with ExitStack() as stack:
         splice = _LargeSplice(plan, _Copier(source, target), inspect, stack)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from slidekeeper.errors import Temporary
+from slidekeeper.errors import SourceUnreadable
 from slidekeeper.model.splice import Content, Keep, Literal, Piece, SplicePlan
 
 Span: TypeAlias = tuple[int, int, Content]
@@ -71,6 +70,6 @@ def last_kept(spans: Sequence[Span], patches: Sequence[Patch], length: int) -> i
     return end if spans else 0
 
 
-def unreadable(trouble: OSError) -> Temporary:
+def unreadable(trouble: OSError) -> SourceUnreadable:
     """The source's own trouble, told apart from the target's; its text names the file and stays here."""
-    return Temporary("drop-error", errno.errorcode.get(trouble.errno or 0, "OSError"))
+    return SourceUnreadable(trouble.errno or 0)

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from blake3 import blake3
 
 from slidekeeper.adapters.bucket.splicing import execute
-from slidekeeper.errors import Permanent, Temporary, Unavailable
+from slidekeeper.errors import LOST_MOUNTS, Permanent, Temporary, Unavailable
 from slidekeeper.model.splice import SplicePlan
 from slidekeeper.ports.bucket import Inspect, Written
 
@@ -23,14 +23,10 @@ FILE_MODE = 0o640
 FOLDER_MODE = 0o750
 DIGEST_BUFFER_BYTES = 1 << 20
 
-REASONS = {
+REASONS = LOST_MOUNTS | {
     errno.ENOSPC: "disk-full",
     errno.EDQUOT: "quota-used-up",
     errno.EROFS: "read-only",
-    errno.ESTALE: "stale-mount",
-    errno.ENOTCONN: "mount-lost",
-    errno.ENODEV: "mount-lost",
-    errno.EIO: "io-error",
     errno.EACCES: "permission",
     errno.EPERM: "permission",
 }
@@ -88,6 +84,12 @@ class PosixBucket:
         """The path of what lies aside."""
         return self.root / ASIDE / aside / name
 
+    def digest_aside(self, aside: str, name: str) -> str:
+        """The digest of what lies aside, as it can be read now."""
+        self._check_there()
+        with _bucket_errors():
+            return _digest(self.aside_path(aside, name))
+
     def has_aside(self, aside: str) -> bool:
         """Whether something lies aside under this name."""
         self._check_there()
@@ -136,12 +138,8 @@ class PosixBucket:
     def digest(self, key: str) -> str:
         """The digest of a published object's bytes as they are now."""
         self._check_there()
-        with _bucket_errors(absence_is_an_answer=True), (self.root / key).open("rb") as stream:
-            digest = blake3()
-            buffer = memoryview(bytearray(DIGEST_BUFFER_BYTES))
-            while got := stream.readinto(buffer):
-                digest.update(buffer[:got])
-        return f"blake3:{digest.hexdigest()}"
+        with _bucket_errors(absence_is_an_answer=True):
+            return _digest(self.root / key)
 
     def has(self, key: str) -> bool:
         """Whether a published object or folder exists."""
@@ -233,6 +231,15 @@ class PosixBucket:
         except FileExistsError:
             return
         _sync_folder(folder.parent)
+
+
+def _digest(path: Path) -> str:
+    digest = blake3()
+    buffer = memoryview(bytearray(DIGEST_BUFFER_BYTES))
+    with path.open("rb") as stream:
+        while got := stream.readinto(buffer):
+            digest.update(buffer[:got])
+    return f"blake3:{digest.hexdigest()}"
 
 
 def _exists(path: Path) -> bool:

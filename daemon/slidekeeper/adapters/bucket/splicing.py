@@ -30,7 +30,7 @@ def execute(plan: SplicePlan, source: BinaryIO, target: int, inspect: Inspect) -
 
     Raises:
         SourceChanged: the source ended before the plan did.
-        Temporary: the source cannot be read.
+        SourceUnreadable: the source cannot be read.
     """
     if plan.size > SMALL_BYTES and keeps_layout(plan):
         return splice_large(plan, source.fileno(), target, inspect)

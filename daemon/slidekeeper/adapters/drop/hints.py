@@ -13,6 +13,7 @@ import os
 from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 
 from watchdog.events import (
     DirCreatedEvent,
@@ -25,8 +26,9 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
+from watchdog.observers.inotify import InotifyObserver
 
-from slidekeeper.adapters.drop.limits import watches_held
+from slidekeeper.adapters.drop.limits import inotify_limits, watches_held
 from slidekeeper.model.phi import RelativePath
 
 HINTING = [FileClosedEvent, FileMovedEvent, FileCreatedEvent, DirCreatedEvent, DirMovedEvent]
@@ -48,6 +50,7 @@ class NoHints:
     """Implements :class:`slidekeeper.ports.drop.Hints` where changes cannot be seen, on shares: the scan alone works."""
 
     degraded = ""
+    limit: int | None = None
 
     def start(self) -> None:
         """Nothing to start."""
@@ -83,10 +86,12 @@ class InotifyHints(FileSystemEventHandler):
         self._watched_root: tuple[int, int] | None = None
         self._ear = _OverflowEar(self._on_overflow)
         self.degraded = ""
+        self.limit: int | None = None
 
     def start(self) -> None:
         """Watch the root, anew if it was watched before."""
         self.stop()
+        self.limit = inotify_limits().watches
         self._ear.listen()
         try:
             self._observer = self._listening()
@@ -124,8 +129,8 @@ class InotifyHints(FileSystemEventHandler):
         return not alive or self._root_identity() != self._watched_root
 
     def watches(self) -> int | None:
-        """Watches that the process holds, or None while this root is not watched."""
-        return watches_held() if self._observer is not None else None
+        """Watches that this root's inotify instance holds, or None while it is not watched."""
+        return watches_held(_descriptor(self._observer)) if self._observer is not None else None
 
     def stop(self) -> None:
         """Stop watching."""
@@ -167,6 +172,11 @@ class InotifyHints(FileSystemEventHandler):
             return None
         prefix = self._root.rstrip(b"/") + b"/"
         return frozenset(RelativePath(path[len(prefix) :]) for path in found if path.startswith(prefix) and len(path) > len(prefix))
+
+
+def _descriptor(observer: BaseObserver) -> int:
+    """The observer's own inotify instance; watchdog knows no public name for it, and the kernel tells the watches of no other thing."""
+    return cast("InotifyObserver", observer)._inotify_fd._inotify_fd
 
 
 def _why_deaf(trouble: Exception) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -65,19 +66,30 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     try:
         path.touch(mode=0o600)
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
     except OSError as trouble:
         raise _unavailable(errno.errorcode.get(trouble.errno or 0, "OSError")) from None
-    except sqlite3.Error as trouble:
-        raise _explained(trouble) from None
-    try:
+    with explained_troubles(), ExitStack() as on_failure:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+        on_failure.callback(connection.close)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.executescript(TABLES)
-    except sqlite3.Error as trouble:
-        connection.close()
-        raise _explained(trouble) from None
+        on_failure.pop_all()
     return connection
+
+
+@contextmanager
+def explained_troubles() -> Iterator[None]:
+    """Let no error of SQLite out of the block as it is.
+
+    Raises:
+        Refused: the index is damaged.
+        Unavailable: the disk is full, read-only or failing.
+    """
+    try:
+        yield
+    except sqlite3.Error as trouble:
+        raise _explained(trouble) from None
 
 
 def _explained(trouble: sqlite3.Error) -> Unavailable | Refused:
@@ -202,10 +214,8 @@ class SqliteKnownFiles:
             raise
 
     async def _call(self, action: Callable[..., T], *arguments: Any) -> T:
-        try:
+        with explained_troubles():
             return await asyncio.get_running_loop().run_in_executor(self._thread, action, *arguments)
-        except sqlite3.OperationalError as trouble:
-            raise _unavailable(trouble.sqlite_errorname) from None
 
 
 def _marker(drop: str, path: RelativePath, identity: FileIdentity) -> Sequence[object]:

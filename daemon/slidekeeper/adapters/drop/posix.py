@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from slidekeeper.adapters.drop.lease import has_writer
-from slidekeeper.errors import Permanent, SourceChanged, Temporary, Unavailable
+from slidekeeper.errors import LOST_MOUNTS, Permanent, SlidekeeperError, SourceChanged, SourceUnreadable, Temporary, Unavailable
 from slidekeeper.model.phi import FileIdentity, Member, RelativePath
 from slidekeeper.ports.drop import Sighting
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+REACH = "Mount the drop folder, and give the service read access to it"
 GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 
@@ -50,14 +51,14 @@ class PosixDrop:
     sentinel: str = ""
 
     def check_available(self) -> None:
-        """Refuse a missing root, an empty mount point, and a root without its sentinel."""
+        """Refuse a root that is missing or cannot be listed, an empty mount point, and a root without its sentinel."""
         place = f"drop:{self.name}"
         try:
-            there = stat.S_ISDIR(self.root.stat().st_mode)
+            there = stat.S_ISDIR(self.root.stat().st_mode) and _is_listable(self.root)
             mounted = not self.mount or self.root.is_mount()
             guarded = not self.sentinel or _exists(self.root / self.sentinel)
         except OSError as error:
-            raise Unavailable(place, "unreachable", errno.errorcode.get(error.errno or 0, "OSError"), "Mount the drop folder") from None
+            raise Unavailable(place, "unreachable", errno.errorcode.get(error.errno or 0, "OSError"), REACH) from None
         if not there:
             raise Unavailable(place, "no-folder", "the drop folder is no folder", "Check [drop] path")
         if not mounted:
@@ -65,9 +66,14 @@ class PosixDrop:
         if not guarded:
             raise Unavailable(place, "no-sentinel", "the drop folder lacks its sentinel file", "Mount the right share, or restore the file")
 
-    def open(self, member: Member) -> BinaryIO:
-        """Open the member that settled."""
-        with self._errors(), self._folder_of(member.path) as (folder, name):
+    @contextmanager
+    def open(self, member: Member) -> Iterator[BinaryIO]:
+        """Open the member that settled; what fails in reading it is the drop folder's trouble."""
+        with self._errors(), self._opened(member) as stream:
+            yield stream
+
+    def _opened(self, member: Member) -> BinaryIO:
+        with self._folder_of(member.path) as (folder, name):
             descriptor = os.open(name, FILE_FLAGS, dir_fd=folder)
         status = os.fstat(descriptor)
         if special_kind(status.st_mode) or sighting_of(b"", status).identity != member.identity:
@@ -84,7 +90,7 @@ class PosixDrop:
         except OSError as error:
             if error.errno in GONE:
                 return None
-            raise _foreign(error) from None
+            raise self._told(error.errno) from None
 
     def named(self, name: str) -> list[Sighting]:
         """The file of this name in the root, if there is one."""
@@ -126,6 +132,8 @@ class PosixDrop:
             with self._folder_of(member.path) as (folder, name):
                 os.unlink(name, dir_fd=folder)
         except OSError as error:
+            if error.errno in LOST_MOUNTS:
+                raise self._told(error.errno) from None
             raise _undeletable(errno.errorcode.get(error.errno or 0, "OSError")) from None
         except Permanent as unreadable:
             raise _undeletable(unreadable.detail) from None
@@ -160,13 +168,31 @@ class PosixDrop:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Sort errors of opening; their texts name files and stay here."""
+        """Sort errors of opening and reading; their texts name files and stay here."""
         try:
             yield
+        except SourceUnreadable as error:
+            raise self._told(error.number) from None
         except OSError as error:
             if error.errno in GONE or error.errno == errno.ENXIO:
                 raise SourceChanged("source-changed", "the file is gone") from None
-            raise _foreign(error) from None
+            raise self._told(error.errno) from None
+
+    def _told(self, number: int | None) -> SlidekeeperError:
+        """What the file system says of a file that is there, without its text, which names the file."""
+        name = errno.errorcode.get(number or 0, "OSError")
+        if number in LOST_MOUNTS:
+            return Unavailable(f"drop:{self.name}", LOST_MOUNTS[number], name, "Mend the drop folder's mount; work goes on by itself")
+        if number in (errno.EACCES, errno.EPERM):
+            return Permanent("unreadable", name, "Give the service read access to the file")
+        return Temporary("drop-error", name)
+
+
+def _is_listable(folder: Path) -> bool:
+    """Ask for the first entry; what hinders the answer is raised."""
+    with os.scandir(folder) as entries:
+        next(entries, None)
+    return True
 
 
 def _exists(path: Path) -> bool:
@@ -176,14 +202,6 @@ def _exists(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
-
-
-def _foreign(error: OSError) -> Permanent | Temporary:
-    """What the file system says of a file that is there, without its text, which names the file."""
-    name = errno.errorcode.get(error.errno or 0, "OSError")
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return Permanent("unreadable", name, "Give the service read access to the file")
-    return Temporary("drop-error", name)
 
 
 def _undeletable(name: str) -> Permanent:

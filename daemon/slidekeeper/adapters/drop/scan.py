@@ -12,9 +12,10 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from slidekeeper.adapters.drop.index import connect, split
-from slidekeeper.adapters.drop.posix import PosixDrop, is_ignored, sighting_of
+from slidekeeper.adapters.drop.index import connect, explained_troubles, split
+from slidekeeper.adapters.drop.posix import GONE, PosixDrop, is_ignored, sighting_of
 from slidekeeper.errors import Permanent
 from slidekeeper.model.phi import FileIdentity, RelativePath
 from slidekeeper.ports.drop import Listing, Portion, Sighting
@@ -23,9 +24,6 @@ PORTION = 500
 """Files compared at once; bounds memory whatever the size of a directory."""
 
 DAY = 86400.0
-NEVER_LISTED = -1
-"""Modification time noted for a directory that is known by its name only."""
-
 CLOCK_GRAIN_NS = 2_000_000_000
 """A directory that changed this shortly before it was listed may have changed again within the same tick of its file system's clock."""
 
@@ -39,17 +37,24 @@ class TreeScan:
         self._root = os.fsencode(drop.root)
         self._ignore = tuple(ignore)
         self._directories = 0
+        self._unreadable: set[bytes] = set()
 
     @property
     def directories(self) -> int:
         """Number of directories, as of the last scan."""
         return self._directories
 
+    @property
+    def unreadable(self) -> int:
+        """Number of directories with something that could not be looked at, as of the last scan."""
+        return len(self._unreadable)
+
     def everything(self) -> Iterator[Portion]:
         """Reconcile the whole tree."""
         known = self._known_directories()
         children = _children(known)
         visited = 0
+        self._unreadable.clear()
         waiting = [b""]
         while waiting:
             directory = waiting.pop()
@@ -78,9 +83,10 @@ class TreeScan:
         """What is new in a directory; its sub-directories are added to ``waiting``."""
         try:
             mtime_ns = os.stat(os.path.join(self._root, directory), follow_symlinks=False).st_mtime_ns
-        except OSError:
+        except OSError as error:
+            self._pass_over(directory, error)
             return
-        if listed and listed.mtime_ns == mtime_ns and time.time() - listed.at < DAY and mtime_ns + CLOCK_GRAIN_NS < listed.at * 1e9:
+        if listed and listed.mtime_ns == mtime_ns and _still_holds(listed, time.time()):
             waiting += children.get(directory, ())
         else:
             yield from self._list(directory, mtime_ns, waiting)
@@ -102,25 +108,36 @@ class TreeScan:
                     else:
                         try:
                             seen.append(sighting_of(path, entry.stat(follow_symlinks=False)))
-                        except FileNotFoundError:
-                            continue
-                        except OSError:
-                            listing = _never_listed(directory)
+                        except OSError as error:
+                            listing = Listing.never(directory) if self._pass_over(directory, error) else listing
                     if len(seen) >= PORTION:
                         yield Portion(self._unknown(seen), ())
                         seen = []
-        except OSError:
+        except OSError as error:
+            self._pass_over(directory, error)
             return
         finally:
             waiting += below
         yield Portion(self._unknown(seen), [listing, *self._yet_unknown(below)])
 
+    def _pass_over(self, directory: bytes, error: OSError) -> bool:
+        """Go on behind what cannot be looked at, and count it; False for what is only gone.
+
+        Raises:
+            Unavailable: the whole drop folder is away.
+        """
+        if error.errno in GONE:
+            return False
+        self._drop.check_available()
+        self._unreadable.add(directory)
+        return True
+
     def _yet_unknown(self, directories: Sequence[bytes]) -> Iterator[Listing]:
         """Those directories that the index lacks, as they are to be noted."""
         query = "SELECT 1 FROM directories WHERE drop_name = ? AND directory = ?"
         for directory in directories:
-            if self._index.execute(query, (self._drop.name, directory)).fetchone() is None:
-                yield _never_listed(directory)
+            if not self._rows(query, directory):
+                yield Listing.never(directory)
 
     def _unknown(self, seen: Sequence[Sighting]) -> Sequence[Sighting]:
         """Those of the sightings that the index lacks or has with another identity; all in portions of one directory or single files."""
@@ -135,15 +152,18 @@ class TreeScan:
 
     def _known_files(self, directory: bytes, names: Sequence[bytes]) -> Mapping[bytes, FileIdentity]:
         marks = ", ".join("?" * len(names))
-        rows = self._index.execute(
-            f"SELECT name, size, mtime_ns, ctime_ns FROM files WHERE drop_name = ? AND directory = ? AND name IN ({marks})",  # noqa: S608 - placeholders
-            (self._drop.name, directory, *names),
-        )
+        query = f"SELECT name, size, mtime_ns, ctime_ns FROM files WHERE drop_name = ? AND directory = ? AND name IN ({marks})"  # noqa: S608 - placeholders
+        rows = self._rows(query, directory, *names)
         return {name: FileIdentity(*identity) for name, *identity in rows}
 
     def _known_directories(self) -> Mapping[bytes, Listing]:
-        rows = self._index.execute("SELECT directory, mtime_ns, listed FROM directories WHERE drop_name = ?", (self._drop.name,))
+        rows = self._rows("SELECT directory, mtime_ns, listed FROM directories WHERE drop_name = ?")
         return {row[0]: Listing(*row) for row in rows}
+
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        """What the index answers about this drop folder."""
+        with explained_troubles():
+            return self._index.execute(query, (self._drop.name, *values)).fetchall()
 
     def _see(self, path: RelativePath) -> Sighting | None:
         """The file as it is now; one that may not be looked at hides none of the others, and is found once it may."""
@@ -165,6 +185,6 @@ def _children(directories: Mapping[bytes, Listing]) -> dict[bytes, list[bytes]]:
     return children
 
 
-def _never_listed(directory: bytes) -> Listing:
-    """A directory that the next scan lists, whatever its modification time."""
-    return Listing(directory, NEVER_LISTED, 0.0)
+def _still_holds(listed: Listing, now: float) -> bool:
+    """Whether a listing is neither a day old, nor from a time that is yet to come, nor too close to the directory's last change."""
+    return 0 <= now - listed.at < DAY and listed.mtime_ns + CLOCK_GRAIN_NS < listed.at * 1e9

@@ -85,7 +85,7 @@ class IndependentReader:
 def _open_slide(path: Path) -> Iterator[openslide.OpenSlide]:
     try:
         slide = openslide.OpenSlide(path)
-    except openslide.OpenSlideError as refused:
+    except (openslide.OpenSlideError, OSError) as refused:
         raise Permanent("proof-failed", f"OpenSlide cannot open the result ({type(refused).__name__})") from None
     try:
         yield slide
@@ -182,7 +182,7 @@ def _verify_with_tifffile(path: Path, facts: ImageFacts) -> None:
             for page in pages:
                 _verify_page(page, facts)
             tiled = [(page.imagewidth, page.imagelength) for page in pages if page.is_tiled]
-    except (tifffile.TiffFileError, ValueError, KeyError, IndexError) as refused:
+    except (tifffile.TiffFileError, OSError, ValueError, KeyError, IndexError) as refused:
         raise Permanent("proof-failed", f"tifffile cannot read the result ({type(refused).__name__})") from None
     _require(Counter(tiled) == Counter(_sizes(facts)), "levels")
     _require(len(pages) == facts.images and len(pages) - len(tiled) == facts.thumbnail, "number of images")

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from slidekeeper.errors import Permanent, SlidekeeperError, SourceChanged
+from slidekeeper.errors import Permanent, SlidekeeperError, SourceChanged, Temporary
 from slidekeeper.model.concealed import Concealed
 from slidekeeper.model.phi import Barcode, Member, Role
 from slidekeeper.model.slide import ImageFacts
@@ -83,15 +83,13 @@ def anonymize_slide(request: AnonymizeRequest) -> AnonymizeOutcome:
     Raises:
         Permanent: it cannot be proven clean, or is no supported slide.
         SourceChanged: it changed while it was read.
-        Unavailable: the bucket cannot take it now.
+        Unavailable: the bucket cannot take it now, or the drop folder cannot give it.
     """
     started = time.perf_counter()
     try:
         with request.drop.open(request.image) as stream:
             plan, written = _splice(request, stream)
-        _prove(request, plan.facts)
-        thumbnail = request.reader.thumbnail(request.bucket.aside_path(request.aside, _name(request, plan.facts)), request.thumbnail_pixels)
-        request.bucket.put(request.aside, THUMBNAIL, thumbnail)
+        request.bucket.put(request.aside, THUMBNAIL, _proven(request, plan.facts, written))
     except BaseException:
         _clean_up(request)
         raise
@@ -201,8 +199,24 @@ def _check_unchanged(request: AnonymizeRequest, stream: BinaryIO) -> None:
         raise SourceChanged("source-changed", "the file was changed or replaced while it was read")
 
 
-def _prove(request: AnonymizeRequest, facts: ImageFacts) -> None:
-    request.reader.verify(request.bucket.aside_path(request.aside, _name(request, facts)), facts)
+def _proven(request: AnonymizeRequest, facts: ImageFacts, written: Written) -> bytes:
+    """The thumbnail of a copy that another reader finds to be what was planned.
+
+    A reader's first refusal does not tell a bad copy from a disk that could not be read: it counts when it is repeated behind
+    a reading of the whole copy that gave back what was written.
+    """
+    try:
+        return _read_by_another(request, facts)
+    except Permanent:
+        if request.bucket.digest_aside(request.aside, _name(request, facts)) != written.digest:
+            raise Temporary("bucket-error", "the bucket gives back other bytes than were written") from None
+        return _read_by_another(request, facts)
+
+
+def _read_by_another(request: AnonymizeRequest, facts: ImageFacts) -> bytes:
+    copy = request.bucket.aside_path(request.aside, _name(request, facts))
+    request.reader.verify(copy, facts)
+    return request.reader.thumbnail(copy, request.thumbnail_pixels)
 
 
 def _clean_up(request: AnonymizeRequest) -> None:

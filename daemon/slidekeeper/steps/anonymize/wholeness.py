@@ -11,6 +11,9 @@ from slidekeeper.ports.executor import Executor
 from slidekeeper.ports.formats import Registry
 from slidekeeper.steps.anonymize.job import WholenessRequest, probe_wholeness
 
+LONGEST_SECONDS = 60.0
+"""Reading the headers of the largest slide takes a fraction of this, also from a share."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wholeness:
@@ -25,4 +28,4 @@ class Wholeness:
         """Why the pack's image is not whole yet, or an empty string."""
         [image] = files.images
         request = WholenessRequest(self.drops[files.drop], image, self.formats)
-        return await self.executor.run(probe_wholeness, request, self.timeout_seconds)
+        return await self.executor.run(probe_wholeness, request, min(self.timeout_seconds, LONGEST_SECONDS))

@@ -60,7 +60,7 @@ def grouped(sightings: Sequence[Sighting], settings: DropSettings) -> Mapping[Pa
     """Members by pack, READY markers left out."""
     packs: dict[PackKey, list[Member]] = {}
     for sighting in sightings:
-        if not is_marker(sighting.path):
+        if not is_marker(sighting):
             member = member_of(sighting, settings)
             packs.setdefault(key_of(member, settings), []).append(member)
     return packs
@@ -92,9 +92,9 @@ def is_valid_barcode(barcode: Barcode, pattern: str) -> bool:
     return re.fullmatch(pattern, text) is not None
 
 
-def is_marker(path: RelativePath) -> bool:
-    """Whether a file is the notice that its folder is complete."""
-    return _name(path) == READY_MARKER
+def is_marker(sighting: Sighting) -> bool:
+    """Whether a file is the notice that its folder is complete; what only bears the name is as special as anything else."""
+    return _name(sighting.path) == READY_MARKER and not sighting.special
 
 
 def session_of(path: RelativePath) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,13 +19,15 @@ from slidekeeper.model.phi import FileIdentity, Member, PackFiles, RelativePath,
 from slidekeeper.ports.clock import Clock
 from slidekeeper.ports.drop import KnownFiles, Sighting
 from slidekeeper.ports.journal import Journal
-from slidekeeper.steps.intake.assembly import PackKey, barcode_of, grouped, is_marker, merged, session_of
+from slidekeeper.steps.intake.assembly import PackKey, barcode_of, grouped, merged, session_of
 from slidekeeper.steps.intake.tracker import Tracker
 from slidekeeper.steps.intake.watcher import WatchedDrop, Watcher
 from slidekeeper.workflow.states import BatchState, PackState
 
 log = structlog.get_logger(__name__)
 
+ORDERS_AT_ONCE = 500
+PAUSE_SECONDS = 2.0
 UNDER_WAY = frozenset({PackState.SETTLED, PackState.ANONYMIZED, PackState.STORED, PackState.CATALOGUED})
 
 
@@ -69,8 +71,6 @@ class Intake:
             name: Watcher(watched, known, self._ingest, partial(self._close_marked, name), report, suspend, clock)
             for name, watched in drops.items()
         }
-        self._marked: dict[str, dict[RelativePath, FileIdentity]] = {name: {} for name in drops}
-        """READY markers that were seen and not yet heard, by drop folder."""
         self._sessions: dict[bytes, BatchId] = {}
         """Open batches by session, for as long as one portion of one drop folder is taken in."""
         self._joined: list[PackFiles] = []
@@ -82,6 +82,7 @@ class Intake:
         await self._recover()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._tracker.run())
+            group.create_task(self._take_up_left_out())
             for watcher in self._watchers.values():
                 group.create_task(watcher.run())
 
@@ -89,12 +90,17 @@ class Intake:
         """Follow a pack until it settles; the outcome is reported later. Does nothing for a pack that is followed already."""
         if command.pack in self._tracker:
             return
+        row = await self._journal.pack(command.pack)
+        if row is None or row.state is not PackState.ARRIVED:
+            return  # it settled meanwhile
         files = await self._known.find(command.pack)
         if files is None or files.drop not in self._drops or not files.members:
             reason = "the restricted index or the settings no longer know this pack's files"
             await self._report(PackQuarantined(pack=command.pack, step="intake", reason="unknown-files", detail=reason))
-        elif command.pack not in self._tracker:
-            self._tracker.track(files, await self._is_gated(files), remembered=True)
+            return
+        gated = await self._is_gated(files)
+        if command.pack not in self._tracker:
+            self._tracker.track(files, gated, remembered=True)
 
     async def close_batch(self, folder: Path, by: str) -> BatchId:
         """Take the notice that a folder's scans are complete.
@@ -102,7 +108,7 @@ class Intake:
         Raises:
             Refused: it is no drop folder, or has no open batch.
         """
-        name, session = self._place_of(folder)
+        name, session = await asyncio.to_thread(self._place_of, folder)
         async with self._watchers[name].looked([RelativePath(session)] if session else []):
             batch = await self._known.open_batch(name, session)
             closed = batch is not None and await self._close(batch, name, by)
@@ -125,6 +131,9 @@ class Intake:
                     "unsettled": waiting,
                     "stuck": stuck,
                     "directories": self._drops[name].scan.directories,
+                    "watches": watcher.watches,
+                    "watch_limit": self._drops[name].hints.limit,
+                    "unreadable": self._drops[name].scan.unreadable,
                     "scan_seconds": round(watcher.scan_seconds, 3),
                 }
             )
@@ -146,12 +155,32 @@ class Intake:
             self._tracker.open_gate(batch)
             await self._known.end_batch(batch)
 
+    async def _take_up_left_out(self) -> None:
+        """Follow packs that found no room, whenever others have left; the journal has their orders, oldest first."""
+        while True:
+            drops = await self._tracker.room()
+            try:
+                await self._take_up(drops)
+            except SlidekeeperError as trouble:
+                log.warning("packs wait to be followed", trouble=str(trouble))
+                await asyncio.sleep(PAUSE_SECONDS)
+                self._tracker.call_again(drops)
+
+    async def _take_up(self, drops: Collection[str]) -> None:
+        """Follow packs from the journal's orders until these drop folders have no room; the rest is called later."""
+        after = 0
+        while page := await self._journal.pending("settle", after, ORDERS_AT_ONCE):
+            if all(map(self._tracker.is_full, drops)):
+                self._tracker.call_again(drops)
+                return
+            for pending in page:
+                await self.settle(SettlePack(pack=pending.pack))
+            after = page[-1].seq
+
     async def _ingest(self, watched: WatchedDrop, sightings: Sequence[Sighting]) -> None:
         """Turn what a scan found into new packs, or into members of packs that are known."""
         async with self._ingesting:
             self._sessions.clear()
-            markers = {sighting.path: sighting.identity for sighting in sightings if is_marker(sighting.path) and not sighting.special}
-            self._marked[watched.drop.name] |= markers
             fresh = await self._remembered(watched, sightings)
             if fresh:
                 for files in fresh:
@@ -169,7 +198,7 @@ class Intake:
                 await self._known.remember([*fresh, *joined])
         except SlidekeeperError:
             for before in self._joined:
-                self._tracker.withdraw(before)
+                self._tracker.update(before)
             raise
         return fresh
 
@@ -193,15 +222,14 @@ class Intake:
             return await self._supersede(watched, key, known, members)
         if brings_image and row.state is not PackState.ARRIVED:
             return await self._new(watched, key, merged(await self._still_there(watched, known), members))
-        await self._known.remember([replace(known, members=merged(known.members, members))])
+        await self._known.remember([_together(known, members, key)])
         return None
 
     def _join(self, unsettled: PackFiles, members: Sequence[Member], key: PackKey) -> None:
         """Members of a pack that has not settled: added, or seen again with another identity."""
-        together = merged(unsettled.members, members)
-        files = replace(unsettled, members=together, barcode=barcode_of(key, together))
+        files = _together(unsettled, members, key)
         self._tracker.update(files)
-        if {member.path for member in together} != {member.path for member in unsettled.members}:
+        if {member.path for member in files.members} != {member.path for member in unsettled.members}:
             self._joined.append(unsettled)
 
     async def _supersede(self, watched: WatchedDrop, key: PackKey, held: PackFiles, members: Sequence[Member]) -> PackFiles | None:
@@ -236,15 +264,13 @@ class Intake:
         await asyncio.gather(*(self._report(arrival) for arrival in arrivals))
         await self._known.announced([files.pack for files in packs])
 
-    async def _close_marked(self, drop: str) -> None:
-        """Close batches whose READY marker a scan of this drop folder found; other scans of it wait."""
-        marked = self._marked[drop]
-        for path, identity in list(marked.items()):
+    async def _close_marked(self, drop: str, markers: Mapping[RelativePath, FileIdentity]) -> None:
+        """Close the batches of new READY markers; scans of this drop folder wait."""
+        for path, identity in markers.items():
             batch = await self._known.open_batch(drop, session_of(path))
             if await self._known.is_new_marker(drop, path, identity) and batch is not None:
                 await self._close(batch, drop, "marker")
             await self._known.note_marker(drop, path, identity)
-            del marked[path]
 
     async def _close(self, batch: BatchId, drop: str, by: str) -> bool:
         """Close a batch while no scan of its drop folder runs; False when the journal says that it is not open."""
@@ -273,3 +299,9 @@ class Intake:
             if resolved == root or root in resolved.parents:
                 return name, bytes(resolved)[len(bytes(root)) + 1 :].partition(b"/")[0]
         raise Refused("no-drop-folder", "this folder is no drop folder, and in none", "See [drop.<name>] path in the settings")
+
+
+def _together(known: PackFiles, members: Sequence[Member], key: PackKey) -> PackFiles:
+    """A pack with members added or brought up to date; its image, if it came only now, names it."""
+    together = merged(known.members, members)
+    return replace(known, members=together, barcode=barcode_of(key, together))

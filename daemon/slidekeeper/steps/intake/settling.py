@@ -17,6 +17,9 @@ from slidekeeper.settings.sections import DropSettings
 WORST_FIRST = ("not-a-regular-file", "invalid-barcode", "ambiguous-pack")
 """Faults that no waiting mends."""
 
+WORKERS_FAULT = "worker-"
+"""What a fault begins with when the image brought down the worker that examined it: it would do so again, and hold up all others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -38,6 +41,16 @@ class Watch:
     identities: tuple[FileIdentity | None, ...] = ()
     looks: int = 0
     stuck: bool = False
+    came_back: bool = False
+    """It had settled before, and changed behind that."""
+
+    def again(self, now: float) -> Watch:
+        """The watch of the same pack when it comes back, because it changed behind its settling: how long it takes goes on counting."""
+        return Watch(self.since, now, stuck=self.stuck, came_back=True)
+
+    def is_overdue(self, settings: DropSettings, now: float) -> bool:
+        """Whether it has been unsettled for too long, and that was not reported yet."""
+        return now - self.since >= settings.stuck_seconds and not self.stuck
 
     def note(self, looks: Sequence[Look], now: float) -> None:
         """Take a look into account: any change begins the quiet time anew."""
@@ -91,7 +104,8 @@ def next_step(watch: Watch, looks: Sequence[Look], barcode_is_valid: bool, setti
     if any(look.unreadable for look in looks):
         return wait_or_report(watch, "unreadable", settings, now, at_least=settings.settle_seconds)
     quiet = now - watch.quiet_since
-    if quiet < settings.settle_seconds or watch.looks < 2:  # noqa: PLR2004 - two looks make a comparison
+    keeps_coming_back = watch.came_back and watch.is_overdue(settings, now)
+    if quiet < settings.settle_seconds or watch.looks < 2 or keeps_coming_back:  # noqa: PLR2004 - two looks make a comparison
         return wait_or_report(watch, "keeps-changing", settings, now)
     fault = fault_of([look for look in looks if look.identity is not None], barcode_is_valid)
     if fault:
@@ -101,7 +115,7 @@ def next_step(watch: Watch, looks: Sequence[Look], barcode_is_valid: bool, setti
 
 def after_fault(watch: Watch, fault: str, settings: DropSettings, now: float) -> Step:
     """What to do about a quiet pack with a fault: wait for what may mend it, then hold it."""
-    if fault in WORST_FIRST or now - watch.quiet_since >= settings.incomplete_seconds:
+    if fault in WORST_FIRST or fault.startswith(WORKERS_FAULT) or now - watch.quiet_since >= settings.incomplete_seconds:
         return Hold(fault)
     return Wait(min(watch.quiet_since + settings.incomplete_seconds, now + settings.settle_seconds))
 
@@ -111,10 +125,20 @@ def after_writer(watch: Watch, settings: DropSettings, now: float) -> Step:
     return wait_or_report(watch, "being-written", settings, now, at_least=settings.settle_seconds)
 
 
+def before_notice(watch: Watch, settings: DropSettings, now: float) -> Step:
+    """What to do about a quiet pack whose batch's notice was not given yet."""
+    return wait_or_report(watch, "waits-for-notice", settings, now, at_least=settings.scan_seconds)
+
+
+def after_change(watch: Watch, settings: DropSettings, now: float) -> Step:
+    """What to do about a pack that changed while it was examined."""
+    return wait_or_report(watch, "keeps-changing", settings, now, at_least=settings.settle_seconds)
+
+
 def wait_or_report(watch: Watch, reason: str, settings: DropSettings, now: float, at_least: float = 0.0) -> Step:
     """Wait until the quiet time is over; report once when this has been going on for too long."""
     until = max(watch.quiet_since + settings.settle_seconds, now + at_least)
-    if now - watch.since >= settings.stuck_seconds and not watch.stuck:
+    if watch.is_overdue(settings, now):
         watch.stuck = True
         return Stuck(reason, until)
     return Wait(until)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -18,27 +18,30 @@ from slidekeeper.ports.clock import Clock
 from slidekeeper.ports.drop import Drop, KnownFiles
 from slidekeeper.settings.sections import DropSettings
 from slidekeeper.steps.intake.assembly import is_valid_barcode
-from slidekeeper.steps.intake.settling import Examine, Gone, Hold, Look, Step, Stuck, Wait, Watch, after_fault, after_writer, next_step
+from slidekeeper.steps.intake.roll import Roll, SettledLately, Tracked
+from slidekeeper.steps.intake.settling import (
+    Examine,
+    Gone,
+    Hold,
+    Look,
+    Step,
+    Stuck,
+    Wait,
+    after_change,
+    after_fault,
+    after_writer,
+    before_notice,
+    next_step,
+    wait_or_report,
+)
 
 log = structlog.get_logger(__name__)
 
 LOOKS_AT_ONCE = 200
 EXAMINED_AT_ONCE = 4
 UNAVAILABLE_PAUSE_SECONDS = 2.0
-
-
-@dataclass(slots=True)
-class Tracked:
-    """One unsettled pack."""
-
-    files: PackFiles
-    watch: Watch
-    gated: bool
-    """It waits for its batch's notice."""
-    busy: bool = False
-    """It is being examined."""
-    remembered: PackFiles | None = None
-    """What the index holds of it."""
+ANSWER_SECONDS = 10.0
+"""A drop folder that takes longer to say that it is there hangs."""
 
 
 class Tracker:
@@ -61,59 +64,81 @@ class Tracker:
         self._wholeness = wholeness
         self._suspend = suspend
         self._clock = clock
-        self._tracked: dict[PackId, Tracked] = {}
-        self._by_name: dict[tuple[str, bytes, bytes], PackId] = {}
+        self._roll = Roll(drops)
+        self._leaving: set[PackId] = set()
+        """Packs that are followed no longer, while the reason is being committed."""
+        self._opened: set[BatchId] = set()
+        """Batches whose gate is open: who asked before may still take it for closed."""
+        self._settled_lately = SettledLately()
+        self._room = asyncio.Event()
         self._due: list[tuple[float, int, PackId]] = []
         self._order = itertools.count()
         self._woken = asyncio.Event()
         self._examining = asyncio.Semaphore(EXAMINED_AT_ONCE)
 
     def __contains__(self, pack: object) -> bool:
-        return pack in self._tracked
+        return self._roll.get(pack) is not None or pack in self._leaving
 
     def named(self, drop: str, directory: bytes, stem: bytes) -> PackFiles | None:
-        """The unsettled pack of this name, or None."""
-        pack = self._by_name.get((drop, directory, stem))
-        return self._tracked[pack].files if pack else None
+        """The followed pack of this name, or None."""
+        tracked = self._roll.named(drop, directory, stem)
+        return tracked.files if tracked else None
 
     def files(self, pack: PackId) -> PackFiles | None:
-        """An unsettled pack as it is now, or None."""
-        return self._tracked[pack].files if pack in self._tracked else None
+        """A followed pack as it is now, or None."""
+        tracked = self._roll.get(pack)
+        return tracked.files if tracked else None
 
     def count(self, drop: str) -> tuple[int, int]:
-        """Unsettled and stuck packs of one drop folder."""
-        mine = [tracked for tracked in self._tracked.values() if tracked.files.drop == drop]
+        """Followed and stuck packs of one drop folder."""
+        mine = self._roll.of(drop)
         return len(mine), sum(tracked.watch.stuck for tracked in mine)
 
     def track(self, files: PackFiles, gated: bool, remembered: bool = False) -> None:
-        """Follow a pack whose files were seen just now; ``remembered`` says that the index holds them as they are."""
+        """Follow a pack whose files were seen just now; ``remembered`` says that the index holds them as they are.
+
+        Where many are followed already it is left out, and called for when there is :meth:`room`.
+        """
         now = self._clock.monotonic()
-        watch = Watch(now, now)
+        watch = self._settled_lately.watch_of(files.pack, now, self._settings[files.drop].stuck_seconds)
         watch.note([Look(member.role, member.identity) for member in files.members], now)
-        self._tracked[files.pack] = Tracked(files, watch, gated, remembered=files if remembered else None)
-        self._by_name[_name_of(files)] = files.pack
-        self._call_at(files.pack, now + self._settings[files.drop].settle_seconds)
+        gated = gated and files.batch not in self._opened
+        if self._roll.add(Tracked(files, watch, gated, remembered=files if remembered else None)):
+            self._call_at(files.pack, now + self._settings[files.drop].settle_seconds)
+
+    async def room(self) -> Collection[str]:
+        """Wait until packs that were left out may find room; returns their drop folders."""
+        await self._room.wait()
+        self._room.clear()
+        return self._roll.take_left_out()
+
+    def call_again(self, drops: Collection[str]) -> None:
+        """Let :meth:`room` name these drop folders again, as soon as there is some: not all of their packs were taken up."""
+        self._roll.leave_out(drops)
+        if self._roll.has_room_again():
+            self._room.set()
+
+    def is_full(self, drop: str) -> bool:
+        """Whether no further pack of a drop folder finds room."""
+        return self._roll.is_full(drop)
 
     def update(self, files: PackFiles) -> None:
-        """Members were added or changed."""
-        tracked = self._tracked[files.pack]
+        """Members of a followed pack were added or changed."""
+        tracked = self._roll.get(files.pack)
+        if tracked is None:
+            return
         now = self._clock.monotonic()
         if files != tracked.files:
             tracked.files = files
         tracked.watch.note([Look(member.role, member.identity) for member in files.members], now)
         self._call_at(files.pack, now + self._settings[files.drop].settle_seconds)
 
-    def withdraw(self, files: PackFiles) -> None:
-        """A member that was added could not be remembered: the next scan finds it again."""
-        if files.pack in self._tracked:
-            self.update(files)
-
     def open_gate(self, batch: BatchId) -> None:
         """The notice for a batch was given: its packs may settle."""
-        for pack, tracked in self._tracked.items():
-            if tracked.gated and tracked.files.batch == batch:
-                tracked.gated = False
-                self._call_at(pack, self._clock.monotonic())
+        self._opened.add(batch)
+        for tracked in self._roll.open_gate(batch):
+            self._call_at(tracked.files.pack, self._clock.monotonic())
+        self._room.set()
 
     async def run(self) -> None:
         """Look at packs as they become due, for ever."""
@@ -134,7 +159,7 @@ class Tracker:
             due: dict[PackId, Tracked] = {}
             while self._due and self._due[0][0] <= now and len(due) < LOOKS_AT_ONCE:
                 pack = heapq.heappop(self._due)[2]
-                tracked = self._tracked.get(pack)
+                tracked = self._roll.get(pack)
                 if tracked and not tracked.busy:
                     due[pack] = tracked
             if due:
@@ -171,10 +196,8 @@ class Tracker:
         if isinstance(step, Examine) and not tracked.gated:
             tracked.busy = True
             group.create_task(self._examine(tracked, tracked.files))
-        elif isinstance(step, Examine):
-            self._call_at(tracked.files.pack, now + settings.scan_seconds)
         else:
-            await self._conclude(tracked, step)
+            await self._conclude(tracked, before_notice(tracked.watch, settings, now) if isinstance(step, Examine) else step)
 
     async def _examine(self, tracked: Tracked, files: PackFiles) -> None:
         """A quiet, plausible pack: does somebody write, is the image whole? Files that changed meanwhile are watched on."""
@@ -191,27 +214,51 @@ class Tracker:
         if await asyncio.to_thread(lambda: any(drop.is_being_written(image.path) for image in files.images)):
             return after_writer(tracked.watch, settings, self._clock.monotonic())
         try:
-            fault = await self._wholeness(files)
+            fault = await self._fault_of(files)
         except SourceChanged:
-            return Wait(self._clock.monotonic())
+            return after_change(tracked.watch, settings, self._clock.monotonic())
         except Unavailable as away:
             await self._suspend(away)
-            return Wait(self._clock.monotonic() + UNAVAILABLE_PAUSE_SECONDS)
-        except SlidekeeperError as trouble:
-            fault = trouble.reason
+            return wait_or_report(tracked.watch, away.reason, settings, self._clock.monotonic(), at_least=UNAVAILABLE_PAUSE_SECONDS)
         return after_fault(tracked.watch, fault, settings, self._clock.monotonic()) if fault else None
 
+    async def _fault_of(self, files: PackFiles) -> str:
+        """Why the image is not whole, or an empty string; only a drop folder that answers makes it the image's fault that none was found.
+
+        Raises:
+            SourceChanged: it changed meanwhile.
+            Unavailable: the drop folder is away.
+        """
+        try:
+            return await self._wholeness(files)
+        except (SourceChanged, Unavailable):
+            raise
+        except SlidekeeperError as trouble:
+            await self._check_answers(files.drop)
+            return trouble.reason
+
+    async def _check_answers(self, drop: str) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await asyncio.to_thread(self._drops[drop].check_available)
+        except TimeoutError:
+            raise Unavailable(f"drop:{drop}", "no-answer", "the drop folder hangs", "Mend its mount; work goes on by itself") from None
+
     async def _conclude(self, tracked: Tracked, step: Step | None) -> None:
-        """Do what was decided, or later, when the index can be written again."""
+        """Do what was decided, or later, when the index can be used again."""
         try:
             await (self._settled(tracked) if step is None else self._follow(tracked, step))
-        except Unavailable as away:
-            await self._suspend(away)
+        except SlidekeeperError as trouble:
+            if isinstance(trouble, Unavailable):
+                await self._suspend(trouble)
+            else:
+                log.error("pack cannot be followed", pack=tracked.files.pack, trouble=str(trouble))
             self._call_at(tracked.files.pack, self._clock.monotonic() + UNAVAILABLE_PAUSE_SECONDS)
 
     async def _settled(self, tracked: Tracked) -> None:
         files = tracked.files
         waited = round(self._clock.monotonic() - tracked.watch.since, 3)
+        self._settled_lately.add(files.pack, tracked.watch, self._clock.monotonic())
         await self._finish(tracked, PackSettled(pack=files.pack, files=len(files.members), size=files.size, waited_seconds=waited))
 
     async def _finish(self, tracked: Tracked, event: PackSettled | PackQuarantined) -> None:
@@ -220,8 +267,7 @@ class Tracker:
         if files != tracked.remembered:
             await self._known.remember([files])
         if tracked.files is files:
-            self._drop(files)
-            await self._tell(event)
+            await self._leave(files, event)
         else:
             self._call_at(files.pack, self._clock.monotonic())
 
@@ -237,23 +283,24 @@ class Tracker:
                 await self._finish(tracked, PackQuarantined(pack=files.pack, step="intake", reason=reason))
             case Gone():
                 await self._known.forget(files.pack)
-                self._drop(files)
-                await self._tell(PackVanished(pack=files.pack))
+                await self._leave(files, PackVanished(pack=files.pack))
 
-    def _drop(self, files: PackFiles) -> None:
-        self._tracked.pop(files.pack, None)
-        self._by_name.pop(_name_of(files), None)
+    async def _leave(self, files: PackFiles, event: AnyPackEvent) -> None:
+        """Follow a pack no longer, and tell why; until that is committed, nobody may take up its order to settle anew."""
+        self._leaving.add(files.pack)
+        self._roll.remove(files)
+        try:
+            await self._tell(event)
+        finally:
+            self._leaving.discard(files.pack)
+        if self._roll.has_room_again():
+            self._room.set()
 
     async def _tell(self, event: AnyPackEvent) -> None:
         try:
             await self._report(event)
         except UndefinedTransition as late:
             log.warning("event came too late", pack=event.pack, detail=late.detail)
-
-
-def _name_of(files: PackFiles) -> tuple[str, bytes, bytes]:
-    directory = files.members[0].path.reveal().rpartition(b"/")[0]
-    return files.drop, directory, files.stem.reveal()
 
 
 def _look(drop: Drop, packs: Sequence[PackFiles]) -> list[list[Look]]:
@@ -268,8 +315,6 @@ def _look(drop: Drop, packs: Sequence[PackFiles]) -> list[list[Look]]:
 def _look_at_member(drop: Drop, member: Member) -> Look:
     try:
         seen = drop.see(member.path)
-    except Unavailable:
-        raise
     except SlidekeeperError:
         return Look(member.role, member.identity, unreadable=True)
     return Look(member.role, seen.identity, seen.links) if seen else Look(member.role, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -12,15 +12,17 @@ import structlog
 
 from slidekeeper.errors import SlidekeeperError, Unavailable
 from slidekeeper.messages.events import WatchDegraded, WatchRestored
-from slidekeeper.model.phi import RelativePath
+from slidekeeper.model.phi import FileIdentity, RelativePath
 from slidekeeper.ports.clock import Clock
-from slidekeeper.ports.drop import Drop, Hints, KnownFiles, Listing, Portion, Scan, Sighting
+from slidekeeper.ports.drop import Drop, Hints, KnownFiles, Listing, Scan, Sighting
 from slidekeeper.settings.sections import DropSettings
-from slidekeeper.steps.intake.assembly import is_marker
+from slidekeeper.steps.intake.assembly import is_marker, session_of
 
 log = structlog.get_logger(__name__)
 
 AWAY_PAUSE_SECONDS = 1.0
+ROOT = b""
+"""The session of what lies in the root itself: its folder is the whole tree."""
 JITTER = 0.1
 """Share by which scans are spread, so that many roots are not scanned at once."""
 
@@ -43,7 +45,7 @@ class Watcher:
         watched: WatchedDrop,
         known: KnownFiles,
         ingest: Callable[[WatchedDrop, Sequence[Sighting]], Awaitable[None]],
-        after_scan: Callable[[], Awaitable[None]],
+        hear: Callable[[Mapping[RelativePath, FileIdentity]], Awaitable[None]],
         report: Callable[[WatchDegraded | WatchRestored], Awaitable[object]],
         suspend: Callable[[Unavailable], Awaitable[None]],
         clock: Clock,
@@ -51,20 +53,28 @@ class Watcher:
         self._watched = watched
         self._known = known
         self._ingest = ingest
-        self._after_scan = after_scan
+        self._hear = hear
         self._report = report
         self._suspend = suspend
         self._clock = clock
         self._scanning = asyncio.Lock()
         self._torn = False
         """A scan broke off: no marker is heard before the whole tree was seen."""
+        self._markers: dict[RelativePath, FileIdentity] = {}
+        """READY markers that were seen and not yet heard."""
+        self._marked: dict[bytes, Listing] = {}
+        """Directories with a marker in them: they count as listed once it is heard, so that a crash before loses no notice."""
         self._hinted: set[RelativePath] = set()
         self._everything = False
         self._woken = asyncio.Event()
-        self._later: set[RelativePath] = set()
+        self._unfinished: set[bytes] = set()
+        """Directories in which this reconciling left something for a later one."""
         self._degraded = ""
+        self._unreadable = 0
         self.away = ""
-        """Why the drop folder is unavailable, or an empty string."""
+        """Why the drop folder cannot be scanned, or an empty string."""
+        self.watches: int | None = None
+        """Watches that were held behind the last scan of the whole tree."""
         self.scan_seconds = 0.0
         """Duration of the last scan of the whole tree."""
 
@@ -86,7 +96,8 @@ class Watcher:
                     self._watched.hints.stop()
                     await self._suspend(away)
                 except SlidekeeperError as trouble:
-                    log.warning("scan failed", drop=self._watched.drop.name, reason=trouble.reason, detail=trouble.detail)
+                    self.away = trouble.reason
+                    log.error("scan failed", drop=self._watched.drop.name, trouble=str(trouble))
                 await asyncio.sleep(AWAY_PAUSE_SECONDS)
 
     async def look(self, paths: Sequence[RelativePath]) -> None:
@@ -97,26 +108,26 @@ class Watcher:
     @asynccontextmanager
     async def looked(self, paths: Sequence[RelativePath]) -> AsyncIterator[None]:
         """As :meth:`look`; other scans wait until the caller has done what must not happen in the middle of one."""
-        scan = self._watched.scan
         async with self._scanning:
             torn, self._torn = self._torn and bool(paths), True
-            marked = await self._reconcile(scan.look(paths) if paths else scan.everything())
+            await self._see(paths)
             self._torn = torn
             yield
             if not torn:
-                await self._after_scan()
-                if marked:
-                    await self._known.listed(self._watched.drop.name, marked)
+                await self._hear(self._markers)
+                if self._marked:
+                    await self._known.listed(self._watched.drop.name, list(self._marked.values()))
+                self._markers, self._marked = {}, {}
 
     def look_later(self, path: RelativePath) -> None:
-        """Look at a path again with the next scan of the whole tree: its pack is under way at the moment."""
-        self._later.add(path)
+        """Leave a file that was just seen to the next scan of the whole tree: its pack is under way at the moment."""
+        self._unfinished.add(_directory_of(path))
 
     async def _arrive(self) -> None:
         """The folder is there (again): watch it, then see what is in it."""
         await asyncio.to_thread(self._watched.drop.check_available)
         if self.away:
-            log.info("drop folder is back", drop=self._watched.drop.name)
+            log.info("drop folder can be scanned again", drop=self._watched.drop.name)
         self.away = ""
         await asyncio.to_thread(self._watched.hints.start)
         self._everything = True
@@ -138,14 +149,20 @@ class Watcher:
     async def _scan_everything(self) -> None:
         started = self._clock.monotonic()
         await asyncio.to_thread(self._watched.drop.check_available)
+        await self._refresh_hints()
         self._everything = False
         self._hinted.clear()
-        later, self._later = self._later, set()
         await self.look([])
-        if later:
-            await self.look(list(later))
         self.scan_seconds = self._clock.monotonic() - started
+        self._tell_unreadable()
         await self._check_hints()
+
+    def _tell_unreadable(self) -> None:
+        """Say in the log when there are folders that cannot be read, and when that changes."""
+        unreadable = self._watched.scan.unreadable
+        if unreadable != self._unreadable:
+            log.warning("folders cannot be read", drop=self._watched.drop.name, folders=unreadable)
+        self._unreadable = unreadable
 
     async def _sleep_until(self, next_scan: float) -> None:
         try:
@@ -163,34 +180,70 @@ class Watcher:
                 self._hinted |= paths
             self._woken.set()
 
-    async def _check_hints(self) -> None:
-        """Compare watches with directories: where there are fewer, some are unwatched in silence."""
+    async def _refresh_hints(self) -> None:
+        """Begin anew where hints are deaf or incomplete: the limit may have been raised. The scan behind finds what comes meanwhile."""
         hints = self._watched.hints
-        if await asyncio.to_thread(hints.is_deaf):
+        deaf = await asyncio.to_thread(hints.is_deaf)
+        if deaf or self._degraded:
             await asyncio.to_thread(hints.start)
+
+    async def _check_hints(self) -> None:
+        """Compare watches with directories: where there are fewer, some are unwatched in silence, and may have changed meanwhile."""
+        hints, scan = self._watched.hints, self._watched.scan
+        self.watches = watches = await asyncio.to_thread(hints.watches)
+        degraded = hints.degraded
+        if watches is not None and watches + scan.unreadable < scan.directories:
+            degraded = "watch-limit"
+        if degraded and not self._degraded:
             self._everything = True
             self._woken.set()
-        watches = await asyncio.to_thread(hints.watches)
-        degraded = hints.degraded
-        if watches is not None and watches < self._watched.scan.directories:
-            degraded = "watch-limit"
         if degraded != self._degraded:
             self._degraded = degraded
             place = f"drop:{self._watched.drop.name}"
             await self._report(WatchDegraded(place=place, reason=degraded) if degraded else WatchRestored(place=place))
 
-    async def _reconcile(self, portions: Iterator[Portion]) -> Sequence[Listing]:
-        """Take in what a scan finds, portion by portion; a directory counts as listed once its files are remembered.
+    async def _see(self, paths: Sequence[RelativePath]) -> None:
+        """Reconcile some paths; then the whole folder of every session whose marker was found.
 
-        Returns directories with a marker in them: they count as listed once that is heard, so that a crash before loses no notice.
+        What lay there before its marker may have been missed: hints get lost, and a listing shows what changes meanwhile in any order.
         """
-        marked: list[Listing] = []
-        markers: set[bytes] = set()
+        followed: Mapping[RelativePath, FileIdentity] = {}
+        await self._reconcile(paths)
+        while new := self._markers.items() - followed.items():
+            followed = dict(self._markers)
+            sessions = {session_of(path) for path, _ in new}
+            await self._reconcile([] if ROOT in sessions else [RelativePath(session) for session in sessions])
+
+    async def _reconcile(self, paths: Sequence[RelativePath]) -> None:
+        """Take in what is new below some paths, or in the whole tree, portion by portion.
+
+        A directory counts as listed once its files are remembered, and its marker is heard; as long as something in it is left
+        for later it counts as never listed, so that a crash forgets nothing.
+        """
+        portions = self._watched.scan.look(paths) if paths else self._watched.scan.everything()
+        self._unfinished.clear()
+        marked: set[bytes] = set()
         while (portion := await asyncio.to_thread(next, portions, None)) is not None:
             if portion.sightings:
                 await self._ingest(self._watched, portion.sightings)
-            markers |= {sighting.path.reveal().rpartition(b"/")[0] for sighting in portion.sightings if is_marker(sighting.path)}
-            marked += [listing for listing in portion.listed if listing.directory in markers]
-            if listed := [listing for listing in portion.listed if listing.directory not in markers]:
+                marked |= await self._find_markers(portion.sightings)
+            listings = [listing for listing in portion.listed if listing.directory not in self._unfinished]
+            heard_first = {listing.directory: listing for listing in listings if listing.directory in marked}
+            self._marked = {key: value for key, value in (self._marked | heard_first).items() if key not in self._unfinished}
+            listed = [listing for listing in listings if listing.directory not in marked]
+            if portion.sightings:
+                listed += [Listing.never(directory) for directory in self._unfinished]
+            if listed:
                 await self._known.listed(self._watched.drop.name, listed)
-        return marked
+
+    async def _find_markers(self, sightings: Sequence[Sighting]) -> set[bytes]:
+        """The directories of all markers; new ones are to be heard."""
+        markers = list(filter(is_marker, sightings))
+        for marker in markers:
+            if await self._known.is_new_marker(self._watched.drop.name, marker.path, marker.identity):
+                self._markers[marker.path] = marker.identity
+        return {_directory_of(marker.path) for marker in markers}
+
+
+def _directory_of(path: RelativePath) -> bytes:
+    return path.reveal().rpartition(b"/")[0]

@@ -1,0 +1,39 @@
+"""A drop folder of a million new files is taken in within bounded memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FILES = 1_000_000
+DIRECTORIES = 1_000
+MEMORY_MEGABYTES = 250
+
+INTAKE = """
+import asyncio, resource, sys
+from pathlib import Path
+from steps.intake.drop_site import drop_site
+
+async def main():
+    async with drop_site(Path(sys.argv[1])) as site:
+        await site.intake._watchers["scanner"].look([])
+        print(sum((await site.journal.counts()).values()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+def test_a_million_new_files_are_taken_in_within_bounded_memory(tmp_path: Path) -> None:
+    for directory in range(DIRECTORIES):
+        folder = tmp_path / "drop" / f"{directory:04}"
+        folder.mkdir(parents=True)
+        for number in range(FILES // DIRECTORIES):
+            (folder / f"S26-{directory}-{number}.svs").touch()
+    told = subprocess.run([sys.executable, "-c", INTAKE, tmp_path], capture_output=True, text=True, check=True)
+    packs, megabytes = map(int, told.stdout.split())
+    assert packs == FILES
+    assert megabytes < MEMORY_MEGABYTES
