@@ -14,7 +14,7 @@ import structlog
 from slidekeeper.errors import Refused, SlidekeeperError, Unavailable, UndefinedTransition
 from slidekeeper.messages.commands import SettlePack
 from slidekeeper.messages.events import BatchClosed, BatchOpened, Event, PackArrived, PackQuarantined, PackSuperseded
-from slidekeeper.model.identity import BatchId, new_batch_id, new_pack_id
+from slidekeeper.model.identity import BatchId, PackId, new_batch_id, new_pack_id
 from slidekeeper.model.phi import FileIdentity, Member, PackFiles, RelativePath, Role
 from slidekeeper.ports.clock import Clock
 from slidekeeper.ports.drop import KnownFiles, Sighting
@@ -174,7 +174,7 @@ class Intake:
                 self._tracker.call_again(drops)
                 return
             for pending in page:
-                await self.settle(SettlePack(pack=pending.pack))
+                await self.settle(SettlePack(pack=PackId(pending.subject)))
             after = page[-1].seq
 
     async def _ingest(self, watched: WatchedDrop, sightings: Sequence[Sighting]) -> None:
