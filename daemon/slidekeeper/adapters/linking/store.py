@@ -67,8 +67,13 @@ class Store:
 
         The rows must be taken before the next question is asked.
         """
+        is_alone = not self.connection.in_transaction
+        if is_alone:  # else each value would be a transaction of its own
+            self.connection.execute("BEGIN")
         self.connection.execute("DELETE FROM asked")
         self.connection.executemany("INSERT INTO asked VALUES (?)", ((value,) for value in values))
+        if is_alone:
+            self.connection.execute("COMMIT")
         return iter(self.connection.execute(question, parameters))
 
     def lookup(self, domain: Domain, value: str) -> bytes:
