@@ -119,11 +119,9 @@ class Store:
         self.connection.close()
 
     def _draw(self, count: int) -> list[str]:
-        """Numbers that were never drawn before, in random order."""
-        drawn: dict[str, None] = {}
-        while len(drawn) < count:
-            drawn.update(dict.fromkeys(new_slide_number() for _ in range(count - len(drawn))))
-            for (taken,) in self.matching("SELECT number FROM asked CROSS JOIN numbers ON number = value", list(drawn)):
-                drawn.pop(taken)
-        self.connection.executemany("INSERT INTO numbers VALUES (?)", ((number,) for number in sorted(drawn)))
-        return list(drawn)
+        """Numbers that were never drawn before, in random order. Where one of them was, all are drawn again, and stay unused."""
+        while True:
+            drawn = [new_slide_number() for _ in range(count)]
+            rows = ((number,) for number in sorted(drawn))
+            if count in {0, self.connection.executemany("INSERT OR IGNORE INTO numbers VALUES (?)", rows).rowcount}:
+                return drawn
