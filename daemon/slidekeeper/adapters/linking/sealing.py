@@ -25,7 +25,7 @@ from slidekeeper.model.concealed import Concealed
 
 NONCE_BYTES = 12
 FINGERPRINT_BYTES = 4
-RESTORE = "Restore the key that belongs to this state from the broker's backup"
+RESTORE = "Restore the key that belongs to this state from the broker's backup, or repeat a `broker rotate-key` that was interrupted"
 
 
 @dataclass(frozen=True, slots=True, repr=False)

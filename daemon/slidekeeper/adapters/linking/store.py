@@ -121,7 +121,7 @@ class Store:
     def _draw(self, count: int) -> list[str]:
         """Numbers that were never drawn before, in random order. Where one of them was, all are drawn again, and stay unused."""
         while True:
-            drawn = [new_slide_number() for _ in range(count)]
+            drawn: list[str] = [new_slide_number() for _ in range(count)]
             rows = ((number,) for number in sorted(drawn))
             if count in {0, self.connection.executemany("INSERT OR IGNORE INTO numbers VALUES (?)", rows).rowcount}:
                 return drawn
