@@ -49,7 +49,7 @@ def refuse_withdrawn(store: Store, domain: Domain, values: Sequence[str]) -> Non
     """Raise Permanent when one of the values is withdrawn: its number is gone, and no other may take its place."""
     count = sum(withdrawn(store, domain, values))
     if count:
-        raise Permanent("consent-withdrawn", f"consent is withdrawn for {count} {domain.value} identifiers or more")
+        raise Permanent("consent-withdrawn", f"consent is withdrawn for {count} of {len(values)} {domain.value} identifiers")
 
 
 def _withdrawn_hashes(store: Store, numbers: Sequence[str]) -> Iterator[tuple[str, bytes]]:
