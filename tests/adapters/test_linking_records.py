@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 import sqlite3
 import tempfile
 from collections import Counter
@@ -84,6 +85,12 @@ async def test_more_values_than_one_portion_are_answered_alike(linking: SqliteLi
     assert numbers == await linking.refer(Domain.PATIENT, values) == await linking.find(Domain.PATIENT, values)
     assert len(await linking.offsets(numbers)) == 20
     assert (await linking.reveal(numbers)).keys() == set(numbers)
+
+
+async def test_many_draws_that_collide_still_end_with_a_number_for_each(linking: SqliteLinking, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slidekeeper.adapters.linking.store.new_slide_number", lambda: str(10**11 + secrets.randbelow(60)))
+    numbers = await linking.refer(Domain.PATIENT, concealed(*(f"MRN{index}" for index in range(50))))
+    assert len(set(numbers)) == 50
 
 
 @pytest.mark.parametrize("empty", ["", " ", "\u2003\n"])

@@ -121,8 +121,11 @@ class Store:
         self.connection.close()
 
     def _draw(self, count: int) -> list[str]:
-        """Numbers that were never drawn before, in random order. Where one of them was, all are drawn again, and stay unused."""
-        while True:
-            drawn: list[str] = [new_slide_number() for _ in range(count)]
-            if self.matching("INSERT OR IGNORE INTO numbers SELECT value FROM asked ORDER BY value", drawn).rowcount == count:
-                return drawn
+        """Numbers that were never drawn before, in the order of drawing, which is random."""
+        numbers: list[str] = []
+        draw = "INSERT OR IGNORE INTO numbers SELECT value FROM asked ORDER BY value RETURNING number"
+        while len(numbers) < count:
+            drawn = dict.fromkeys(new_slide_number() for _ in range(count - len(numbers)))
+            new = {number for (number,) in self.matching(draw, drawn)}
+            numbers += [number for number in drawn if number in new]
+        return numbers
