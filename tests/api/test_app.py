@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import pwd
 import socket
 import stat
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -13,8 +16,9 @@ import httpx
 import pytest
 
 from slidekeeper.api.app import create_app
-from slidekeeper.api.server import bind_socket
+from slidekeeper.api.server import ApiServer, bind_socket
 from slidekeeper.errors import Refused, Unavailable
+from slidekeeper.ports.desk import BrokerUse
 
 SLIDE = {"number": "123456789012", "revision": 1}
 EVENTS = [{"sequence": "7", "type": "slidekeeper.slide.stored"}, {"sequence": "8", "type": "slidekeeper.slide.catalogued"}]
@@ -64,6 +68,10 @@ class FakeDesk:
             raise Unavailable("drop:scanner", "unreachable", "ENOENT", "Mount the drop folder")
         self.orders.append(("ready", folder, by))
         return {"batch": "b"}
+
+    async def broker_use(self, use: BrokerUse) -> Mapping[str, Any]:
+        self.orders.append((use.type, use.by, use.reason, str(use.asked)))
+        return {"sequence": "9", "by": use.by}
 
 
 @pytest.fixture
@@ -147,3 +155,45 @@ def test_a_socket_left_behind_by_a_dead_daemon_is_replaced(tmp_path: Path) -> No
 def test_a_socket_path_that_the_kernel_cannot_hold_is_refused_with_a_reason(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="socket-path-too-long"):
         bind_socket(tmp_path / ("x" * 120), 0o660)
+
+
+USE = {"by": "ada", "use": "lookup", "reason": "clinical recall", "asked": 2}
+
+
+async def test_uses_of_the_brokers_door_reach_the_desk(client: httpx.AsyncClient, desk: FakeDesk) -> None:
+    for use in ("lookup", "reveal"):
+        assert (await client.post("/broker/uses", json={**USE, "use": use})).json()["sequence"] == "9"
+    assert desk.orders == [
+        ("identity.sought", "ada", "clinical recall", "2"),
+        ("identity.revealed", "ada", "clinical recall", "2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({"reason": "because"}, 409),
+        ({"asked": 0}, 422),
+        ({"use": "rotate"}, 422),
+        ({"values": ["S26-1"]}, 422),
+        ({"reason": "x" * 501}, 422),
+    ],
+)
+async def test_a_use_without_reason_or_with_more_than_it_may_tell_is_refused(
+    client: httpx.AsyncClient, desk: FakeDesk, changed: Mapping[str, Any], status: int
+) -> None:
+    assert (await client.post("/broker/uses", json={**USE, **changed})).status_code == status
+    assert desk.orders == []
+
+
+async def test_who_uses_the_door_is_what_the_kernel_says_of_the_sockets_other_end(tmp_path: Path, desk: FakeDesk) -> None:
+    with bind_socket(tmp_path / "door.sock", 0o600) as door:
+        server = ApiServer(create_app(desk), door)
+        serving = asyncio.create_task(server.run())
+        transport = httpx.AsyncHTTPTransport(uds=str(tmp_path / "door.sock"))
+        async with httpx.AsyncClient(transport=transport, base_url="http://slidekeeper") as client:
+            answer = await client.post("/broker/uses", json={**USE, "by": "somebody-else"})
+        server.stop()
+        await serving
+    name = pwd.getpwuid(os.geteuid()).pw_name
+    assert answer.json()["by"] == (name if os.geteuid() else f"somebody-else as {name}")

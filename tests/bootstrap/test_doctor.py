@@ -163,6 +163,10 @@ def test_a_socket_path_that_no_socket_can_have_is_told(site: Path) -> None:
     assert only(troubles(site, api__socket=f"{'x' * 90}/door.sock")).topic == "api"
 
 
+def test_a_group_of_brokers_that_does_not_exist_is_told(site: Path) -> None:
+    assert only(troubles(site, broker__group="no-such-group-here")).topic == "honest broker"
+
+
 def test_a_site_without_drop_folders_is_told(site: Path) -> None:
     (site / "slidekeeper.toml").write_text("[tier.flash]\npath = 'flash'\n")
     assert only(troubles(site)).topic == "drop"

@@ -94,6 +94,17 @@ def test_a_discarded_pack_is_held_no_longer(site: Site) -> None:
     assert (site.drop / "S26-3.svs").exists()
 
 
+def test_the_brokers_door_opens_beside_the_daemon_which_journals_it_first(site: Site) -> None:
+    [number] = {slide["number"] for slide in site.json("slides", "list", "--limit", "1")}
+    why = ("--reason", "recall of a staining lot")
+    [revealed] = site.json("broker", "reveal", number, *why)
+    assert revealed["original_names"] == [f"{revealed['identifier']}.svs"]
+    [found] = site.json("broker", "lookup", revealed["identifier"], "--domain", "slide", *why)
+    assert found["number"] == number
+    assert [use["use"] for use in site.json("broker", "log")] == ["identity.revealed", "identity.sought"]
+    site.check_nothing_leaked([revealed["identifier"]])
+
+
 def test_a_setting_from_the_command_line_is_checked_like_any_other(site: Site) -> None:
     refused = site.run("--set", "engine.wrokers=4", "status", check=False)
     assert refused.returncode == 1

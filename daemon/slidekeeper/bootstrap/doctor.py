@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import math
 import os
 import resource
@@ -52,7 +53,7 @@ class Finding:
 
 def check_site(settings: Settings) -> list[Finding]:
     """Examine everything; the order is that of the questions a person would ask."""
-    checks = (_user, _folders, _privacy, _key, _disks, _drops, _watches, _limits, _door, _broker, _clock, _stop)
+    checks = (_user, _folders, _privacy, _key, _honest_broker, _disks, _drops, _watches, _limits, _door, _broker, _clock, _stop)
     return [finding for check in checks for finding in check(settings)]
 
 
@@ -104,6 +105,13 @@ def _key(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "warning", "key", "the key lies beside the table it opens", "Move it out of the state folder and its backups: [site] key"
         )
+
+
+def _honest_broker(settings: Settings) -> Iterator[Finding]:
+    group = settings.broker.group
+    if group and group not in {known.gr_name for known in grp.getgrall()}:
+        remedy = f"groupadd {group}, or correct [broker] group"
+        yield Finding("warning", "honest broker", f"there is no group {group}: nobody passes the broker's door", remedy)
 
 
 def _disks(settings: Settings) -> Iterator[Finding]:

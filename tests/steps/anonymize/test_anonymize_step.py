@@ -21,8 +21,10 @@ from slidekeeper.errors import Permanent, Unavailable
 from slidekeeper.formats.registry import SupportedFormats
 from slidekeeper.messages.commands import AnonymizePack
 from slidekeeper.messages.events import PackArrived, PackQuarantined, PackSettled
-from slidekeeper.model.identity import BatchId, PackId
+from slidekeeper.model.contract import Domain
+from slidekeeper.model.identity import BatchId, PackId, SlideNumber
 from slidekeeper.model.phi import Barcode, Member, PackFiles, RelativePath, Role
+from slidekeeper.ports.linking import Claim
 from slidekeeper.settings.sections import AnonymizeSettings, DropSettings
 from slidekeeper.steps.anonymize.request import Tools
 from slidekeeper.steps.anonymize.step import AnonymizeStep
@@ -190,3 +192,30 @@ async def test_a_pack_whose_folder_is_away_waits_for_it(bench: Bench) -> None:
 async def test_a_pack_that_the_index_does_not_know_is_held(bench: Bench) -> None:
     with pytest.raises(Permanent, match="unknown-files"):
         await bench.anonymize(FIRST)
+
+
+async def test_a_slide_whose_consent_is_withdrawn_is_held_before_any_number_is_drawn(bench: Bench) -> None:
+    await bench.settled(FIRST, "S26-1", 1)
+    event = await bench.anonymize(FIRST)
+    await bench.linking.erase([event.facts.number])
+    bench.bucket.discard(FIRST)
+    await bench.settled(SECOND, "S26-1", 2)
+    with pytest.raises(Permanent, match="consent-withdrawn") as refused:
+        await bench.anonymize(SECOND)
+    assert "S26" not in str(refused.value)
+    assert bench.bucket.asides() == set()
+    assert await bench.linking.find(Domain.SLIDE, [Barcode("S26-1")]) == [None]
+
+
+async def test_a_slide_that_is_withdrawn_while_it_is_anonymized_leaves_nothing_aside(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    await bench.settled(FIRST, "S26-1", 1)
+    claim = bench.linking.claim
+
+    async def withdrawn_meanwhile(number: SlideNumber, content: str, pack: PackId) -> Claim:
+        await bench.linking.erase([number])
+        return await claim(number, content, pack)
+
+    monkeypatch.setattr(bench.linking, "claim", withdrawn_meanwhile)
+    with pytest.raises(Permanent, match="consent-withdrawn"):
+        await bench.anonymize(FIRST)
+    assert bench.bucket.asides() == set()

@@ -24,27 +24,21 @@ T = TypeVar("T")
 
 def refer(store: Store, domain: Domain, values: Sequence[Concealed[str]]) -> list[str]:
     """Numbers of values, drawn for those that have none."""
-    numbers: list[str] = []
+    plain = _revealed(values)
     with store.transaction():
-        for portion in _portions(values):
-            plain = _revealed(portion)
-            refuse_withdrawn(store, domain, plain)
-            numbers += _numbers(store, domain, plain)
-    return numbers
+        refuse_withdrawn(store, domain, plain)
+        return _numbers(store, domain, plain)
 
 
 def refer_slides(store: Store, names: Sequence[Concealed[str]]) -> list[SlideNumber]:
     """Numbers of the slides with these original file names: known by the name, else by the barcode that the name tells."""
-    numbers: list[SlideNumber] = []
+    plain = _revealed(names)
     with store.transaction():
-        for portion in _portions(names):
-            plain = _revealed(portion)
-            refuse_withdrawn(store, Domain.SLIDE, plain)
-            named = _by_name(store, plain)
-            others = list(dict.fromkeys(name for name in plain if name not in named))
-            named.update(zip(others, _numbers(store, Domain.SLIDE, [barcode_in(name) for name in others]), strict=True))
-            numbers += [SlideNumber(named[name]) for name in plain]
-    return numbers
+        refuse_withdrawn(store, Domain.SLIDE, plain)
+        numbers = _by_name(store, plain)
+        others = list(dict.fromkeys(name for name in plain if name not in numbers))
+        numbers.update(zip(others, _numbers(store, Domain.SLIDE, [barcode_in(name) for name in others]), strict=True))
+        return [SlideNumber(numbers[name]) for name in plain]
 
 
 def find(store: Store, domain: Domain, values: Sequence[Concealed[str]]) -> list[str | None]:
@@ -106,7 +100,7 @@ def _revealed(values: Sequence[Concealed[str]]) -> list[str]:
     plain = [value.reveal() for value in values]
     empty = sum(not value.strip() for value in plain)
     if empty:
-        raise Permanent("empty-identifier", f"{empty} identifiers or more are empty")
+        raise Permanent("empty-identifier", f"{empty} of {len(plain)} identifiers are empty")
     return plain
 
 
