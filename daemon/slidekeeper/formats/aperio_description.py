@@ -10,6 +10,7 @@ Values may hold ``=``, be empty or missing, and use a decimal comma. Source: Ope
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -112,9 +113,11 @@ class Description:
         """The pairs that are known to be harmless, and the others; of a key that is repeated too often, the last ones are kept."""
         kept: list[Pair] = []
         dropped: list[Pair] = []
+        seen: Counter[str] = Counter()
         for key, value in reversed(self.pairs):
-            room = sum(key == other for other, _ in kept) < _times(key)
-            (kept if room and _is_harmless(key, value) else dropped).append((key, value))
+            stays = seen[key] < _times(key) and _is_harmless(key, value)
+            seen[key] += stays
+            (kept if stays else dropped).append((key, value))
         return kept[::-1], dropped[::-1]
 
     def anonymized(self, width: int, height: int) -> bytes:

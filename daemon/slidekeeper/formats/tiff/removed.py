@@ -63,7 +63,7 @@ class Removed:
 
     def add(self, *texts: bytes) -> None:
         """Note texts, line by line."""
-        self._note([line for text in texts for line in text_lines(text)])
+        self._note([line for text in dict.fromkeys(texts) for line in text_lines(text)])
 
     def _note(self, lines: list[bytes]) -> None:
         self.texts.update(dict.fromkeys(lines))

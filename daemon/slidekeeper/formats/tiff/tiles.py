@@ -8,9 +8,12 @@ picture, or behind the end of a stream without markers (deflate, LZW). There onl
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from slidekeeper.errors import Permanent
 from slidekeeper.formats.tiff.image import Image, Ranges, chunk_bytes
@@ -19,6 +22,9 @@ from slidekeeper.formats.tiff.reading import Tiff
 from slidekeeper.formats.tiff.segments import END, TILE_STARTS, Header, ends_well, foreign_behind, foreign_in_tables, header_of
 from slidekeeper.formats.tiff.windows import spread
 from slidekeeper.model.splice import Content
+
+Offsets: TypeAlias = NDArray[np.int64]
+"""Within a span; before its beginning, of a tile that began in an earlier one."""
 
 TILE_SAMPLES = 18
 """Tiles of an image that are read whole: first, last, and 16 between."""
@@ -78,55 +84,78 @@ def _foreign_in_marked(tile: bytes, compression: str, headers: Headers) -> str:
 class TileInspection:
     """Implements :class:`slidekeeper.model.splice.Inspection`: header and end of every tile with markers, as they are written."""
 
-    def __init__(self, images: Iterable[Image]) -> None:
+    def __init__(self, images: Sequence[Image]) -> None:
         """``images`` are kept with every tile at its offset."""
-        marked = [(image.ranges, image.compression) for image in images if image.compression in TILE_STARTS]
-        tiles = {(start, end): compression for ranges, compression in marked for start, end in _pairs(ranges)}
-        self._tiles = sorted((start, end, compression) for (start, end), compression in tiles.items())
-        self._next = 0
+        coded = {image.compression for image in images if image.compression in TILE_STARTS and len(image.ranges)}
+        self._streams = [
+            _Tiles(compression, np.concatenate([image.ranges for image in images if image.compression == compression]))
+            for compression in sorted(coded)
+        ]
         self._at = 0
-        self._headers = Headers()
-        self._head, self._tail = b"", b""
-        self._fault = ""
 
     def feed(self, span: memoryview, content: Content) -> None:
         """Look at the tiles that lie in the next span, which need not hold all of the first and the last."""
-        begin, end = self._at, self._at + len(span)
-        self._at = end
-        while self._next < len(self._tiles) and self._tiles[self._next][0] < end:
-            start, stop, compression = self._tiles[self._next]
-            self._look(span[max(0, start - begin) : stop - begin], compression, start >= begin, stop <= end)
-            if stop > end:
-                return
-            self._next += 1
+        for tiles in self._streams:
+            tiles.feed(span, self._at)
+        self._at += len(span)
 
     def fault(self) -> str:
         """What does not belong where it stands, of the first tile that has such a thing, or an empty string."""
-        return self._fault or ("" if self._next == len(self._tiles) else "no end")
+        return next((tiles.fault() for tiles in self._streams if tiles.fault()), "")
 
-    def _look(self, part: memoryview, compression: str, begins: bool, ends: bool) -> None:
-        """Look at a tile's next part, which is all of it in most cases."""
-        if not begins:
-            self._head = (self._head + part[:HEADER_BYTES])[:HEADER_BYTES]
-            self._tail = (self._tail + part[-PADDING_BYTES:])[-PADDING_BYTES:]
-        elif ends and bytes(part[-2:]) == END and self._is_known(part, compression):
+
+class _Tiles:
+    """All tiles of one compression, in the order in which they are written."""
+
+    def __init__(self, compression: str, ranges: Ranges) -> None:
+        ordered = ranges[np.argsort(ranges[:, 0], kind="stable")]
+        other = np.append(True, (ordered[1:] != ordered[:-1]).any(axis=1))
+        self._starts, self._stops = ordered[other].T
+        self._compression = compression
+        self._headers = Headers()
+        self._next = 0
+        self._head, self._tail = b"", b""
+        self._fault = ""
+
+    def feed(self, span: memoryview, begin: int) -> None:
+        """Look at a span that begins there: most tiles have the usual header and end, and are seen all at once."""
+        behind = int(np.searchsorted(self._starts, begin + len(span)))
+        starts, stops = self._starts[self._next : behind] - begin, self._stops[self._next : behind] - begin
+        if not len(starts):
             return
-        else:
-            self._head, self._tail = bytes(part[:HEADER_BYTES]), bytes(part[-PADDING_BYTES:])
+        first = self._looks(span, starts[:1], stops[:1])
+        usual = np.append(first, self._usual(span, starts[1:], stops[1:]))
+        self._looks(span, starts[~usual], stops[~usual])
+        self._next = behind - int(stops[-1] > len(span))
+
+    def fault(self) -> str:
+        """Of the first tile that has one; a tile that did not come has no end."""
+        return self._fault or ("" if self._next == len(self._starts) else "no end")
+
+    def _usual(self, span: memoryview, starts: Offsets, stops: Offsets) -> NDArray[np.bool_]:
+        """Which tiles lie whole in the span, begin with the header found clean last, and end with the marker of their end."""
+        data, known = np.frombuffer(span, np.uint8), np.frombuffer(self._headers.known(self._compression), np.uint8)
+        whole = (stops <= len(data)) & (stops - starts >= len(known) + len(END)) & (len(known) > 0)
+        if whole.any():
+            headers = sliding_window_view(data, len(known))[starts[whole]]
+            end = stops[whole]
+            whole[whole] = (headers == known).all(axis=1) & (data[end - 2] == END[0]) & (data[end - 1] == END[1])
+        return whole
+
+    def _looks(self, span: memoryview, starts: Offsets, stops: Offsets) -> bool:
+        """Look at tiles one by one."""
+        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+            self._look(span[max(0, start) : stop], begins=start >= 0, ends=stop <= len(span))
+        return True
+
+    def _look(self, part: memoryview, begins: bool, ends: bool) -> None:
+        """Look at a tile's next part, which is all of it in most cases."""
+        before = (b"", b"") if begins else (self._head, self._tail)
+        self._head = (before[0] + part[:HEADER_BYTES])[:HEADER_BYTES]
+        self._tail = (before[1] + part[-PADDING_BYTES:])[-PADDING_BYTES:]
         if ends:
-            self._judge(compression)
-
-    def _is_known(self, part: memoryview, compression: str) -> bool:
-        known = self._headers.known(compression)
-        return bool(known) and bytes(part[: len(known)]) == known
-
-    def _judge(self, compression: str) -> None:
-        header = self._headers.of(self._head, compression)
-        self._fault = self._fault or header.fault or ("" if ends_well(self._tail) else "bytes behind the end")
-
-
-def _pairs(ranges: Ranges) -> Iterable[tuple[int, int]]:
-    return map(tuple, np.unique(ranges, axis=0).tolist())
+            header = self._headers.of(self._head, self._compression)
+            self._fault = self._fault or header.fault or ("" if ends_well(self._tail) else "bytes behind the end")
 
 
 def check_tables(tables: bytes) -> None:
