@@ -9,6 +9,7 @@ to go by; the second lists every directory anew, as one scan a day does.
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import sqlite3
 import subprocess
@@ -24,6 +25,7 @@ from slidekeeper.ports.drop import Portion
 from slidekeeper.settings.sections import DropSettings
 
 YESTERDAY = 2 * 86400
+LONG_AGO = 1_000_000_000
 
 
 def make_tree(root: Path, index: Path, files: int, directories: int) -> None:
@@ -40,9 +42,11 @@ def make_tree(root: Path, index: Path, files: int, directories: int) -> None:
         rows = (known(folder / name) for name in names)
         connection.executemany("INSERT INTO files VALUES ('bench', ?, ?, ?, ?, ?, ?, 'image')", rows)
         connection.execute("COMMIT")
-    old = [path for path in (root, *root.iterdir()) if path.is_dir()]
-    listings = [(b"" if path == root else bytes(path.relative_to(root)), path.stat().st_mtime_ns) for path in old]
-    connection.executemany("INSERT OR REPLACE INTO directories VALUES ('bench', ?, ?, ?)", ((*row, time.time() + 3) for row in listings))
+    folders = [root, *root.iterdir()]
+    for folder in folders:
+        os.utime(folder, (LONG_AGO, LONG_AGO))
+    listings = [(b"" if path == root else bytes(path.relative_to(root)), path.stat().st_mtime_ns) for path in folders]
+    connection.executemany("INSERT OR REPLACE INTO directories VALUES ('bench', ?, ?, ?)", ((*row, time.time()) for row in listings))
     connection.close()
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from system.site_under_test import Site
+from system.site_under_test import AT_REST, Site
 from writers import write_aperio, write_pack
 
 PATIENCE = 30
+LARGE = 48 * 1024 * 1024
+"""Bytes of a slide whose reading takes long enough to be disturbed."""
 BOUND = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--")
 """Takes from root the right to read what may not be read."""
 
@@ -189,6 +191,35 @@ def test_a_stalled_copy_is_not_taken(site: Site, outcome: Outcome, tmp_path: Pat
         slow.write(whole[len(whole) // 2 :])
     outcome.wait_for_stored(1)
     assert outcome.reasons() == []
+
+
+@pytest.mark.parametrize("what", ["shrinks", "is replaced", "is deleted"])
+def test_a_large_file_that_changes_while_it_is_read(site: Site, outcome: Outcome, tmp_path: Path, what: str) -> None:
+    name = f"{what.replace(' ', '-')}-meanwhile"
+    slide = write_aperio(tmp_path / f"{name}.svs", seed=len(name), barcode=name, target_bytes=LARGE).path
+    other = write_aperio(tmp_path / "other.svs", seed=117, barcode=name).path
+    there = slide.rename(site.drop / slide.name)
+    vanished = site.packs().get("vanished", 0)
+    site.wait_until(lambda: site.packs().get("settled", 0) > 0, PATIENCE, "it is being read", every=0.005)
+    match what:
+        case "shrinks":
+            os.truncate(there, LARGE // 2)
+            outcome.wait_for_reasons("truncated")
+        case "is replaced":
+            other.replace(there)
+            site.wait_until(lambda: outcome.stored() > 0 and at_rest(site), PATIENCE, "the other slide is stored")
+            assert outcome.reasons() == []
+        case _:
+            there.unlink()
+            site.wait_until(
+                lambda: site.packs().get("vanished", 0) > vanished or outcome.stored() > 0, PATIENCE, "it is gone, or was stored"
+            )
+            assert outcome.reasons() == []
+
+
+def at_rest(site: Site) -> bool:
+    """Whether no pack is under way."""
+    return set(site.packs()) <= AT_REST
 
 
 def test_a_good_copy_takes_the_place_of_a_held_one(site: Site, outcome: Outcome, tmp_path: Path) -> None:

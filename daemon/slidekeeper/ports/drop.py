@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
@@ -41,10 +41,14 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """A part of a scan: unknown or changed files, and the directories that are thereby fully listed."""
+    """A part of a scan: unknown or changed files, the directories that are thereby fully listed, and what is gone."""
 
     sightings: Sequence[Sighting]
     listed: Sequence[Listing]
+    gone: Sequence[RelativePath] = ()
+    """Files that the index knows and that are not there any more."""
+    gone_directory: bytes | None = None
+    """A directory that is not there any more; its files were told before."""
 
 
 class Drop(Protocol):
@@ -178,6 +182,18 @@ class KnownFiles(Protocol):
 
     async def forget(self, pack: PackId) -> None:
         """Remove a pack and its files (they were deleted)."""
+        ...
+
+    async def owners(self, drop: str, files: Sequence[RelativePath]) -> Mapping[RelativePath, PackId]:
+        """The packs that known files belong to."""
+        ...
+
+    async def forget_files(self, drop: str, files: Sequence[RelativePath]) -> None:
+        """Remove files, and packs of which none is left."""
+        ...
+
+    async def forget_directory(self, drop: str, directory: bytes) -> None:
+        """Remove what is known of a directory and those below, as far as no known file is in them."""
         ...
 
     async def open_batch(self, drop: str, folder: bytes) -> BatchId | None:

@@ -91,6 +91,20 @@ async def test_a_forgotten_pack_is_gone_with_its_files(known: SqliteKnownFiles, 
     connection.close()
 
 
+async def test_of_a_forgotten_file_its_pack_stays_as_long_as_it_has_another(known: SqliteKnownFiles) -> None:
+    both, other = pack(), pack(member(b"y/other.svs"))
+    await known.remember([both, other])
+    thumbnail, image = (each.path for each in both.members)
+    assert await known.owners("one", [image, RelativePath(b"x/unknown")]) == {image: both.pack}
+    await known.forget_files("one", [image])
+    found = await known.find(both.pack)
+    assert found is not None
+    assert [each.path for each in found.members] == [thumbnail]
+    await known.forget_files("one", [thumbnail])
+    assert await known.find(both.pack) is None
+    assert await known.find(other.pack) == other
+
+
 async def test_packs_are_unannounced_until_the_journal_knows_them(known: SqliteKnownFiles) -> None:
     first, second = pack(), pack(member(b"y/second.svs"))
     await known.remember([first, second])

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from slidekeeper.adapters.drop import comparison
+from slidekeeper.adapters.drop import scan as scan_module
 from slidekeeper.adapters.drop.index import SqliteKnownFiles
 from slidekeeper.adapters.drop.posix import PosixDrop
 from slidekeeper.adapters.drop.scan import PORTION, TreeScan
@@ -364,3 +366,52 @@ async def test_files_of_another_drop_folder_are_not_taken_for_known(site: Site, 
     other = TreeScan(PosixDrop("two", site.root), tmp_path / "intake.sqlite", IGNORE)
     assert paths(list(other.everything())) == [b"a.svs"]
     other.close()
+
+
+def gone(portions: Sequence[Portion]) -> tuple[list[bytes], list[bytes]]:
+    """Files and directories that some portions tell to be gone."""
+    files = sorted(path.reveal() for portion in portions for path in portion.gone)
+    return files, [portion.gone_directory for portion in portions if portion.gone_directory is not None]
+
+
+async def test_what_is_gone_is_told_file_by_file_and_behind_them_their_directory(site: Site) -> None:
+    for name in ("a.svs", "b.svs", "x/c.svs", "x/y/d.svs", "xy/e.svs"):
+        site.write(name)
+    await site.take_in()
+    assert gone(list(site.scan.everything())) == ([], [])
+    (site.root / "b.svs").unlink()
+    shutil.rmtree(site.root / "x")
+    portions = list(site.scan.everything())
+    assert gone(portions) == ([b"b.svs", b"x/c.svs", b"x/y/d.svs"], [b"x"])
+    told = [portion.gone_directory or [path.reveal() for path in portion.gone] for portion in portions if portion != Portion((), ())]
+    assert told.index(b"x") > told.index([b"x/c.svs", b"x/y/d.svs"])
+
+
+@needs_root
+async def test_what_cannot_be_looked_at_is_not_gone(site: Site) -> None:
+    for name in ("x/a.svs", "y/b.svs"):
+        site.write(name)
+    await site.take_in()
+    (site.root / "x").chmod(0o744)
+    (site.root / "y").chmod(0o700)
+    with somebody_else(site.root):
+        assert gone(list(site.scan.everything())) == ([], [])
+
+
+@pytest.mark.parametrize("left", [0, 30], ids=["none", "some"])
+async def test_of_a_large_directory_what_is_gone_is_found_within_bounded_memory(
+    site: Site, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    monkeypatch.setattr(comparison, "AT_ONCE", 7)
+    monkeypatch.setattr(scan_module, "PORTION", 5)
+    for number in range(40):
+        site.write(f"{number:02}.svs", b"")
+    await site.take_in()
+    assert gone(list(site.scan.everything())) == ([], [])
+    for number in range(left, 40):
+        (site.root / f"{number:02}.svs").unlink()
+    site.write("new.svs")
+    portions = list(site.scan.everything())
+    assert paths(portions) == [b"new.svs"]
+    assert gone(portions)[0] == [b"%02d.svs" % number for number in range(left, 40)]
+    assert all(len(portion.gone) <= 5 for portion in portions)

@@ -58,11 +58,11 @@ def request_for(folder: Path, path: bytes) -> AnonymizeRequest:
     )
 
 
-def bench_in(folder: Path) -> Bench:
-    """A bench below ``folder``."""
+def bench_in(folder: Path, target_bytes: int | None = None) -> Bench:
+    """A bench below ``folder``; with a slide of about so many bytes."""
     session = folder / "drop" / "Monday-Abernathy"
     session.mkdir(parents=True)
-    planted = write_aperio(session / f"{BARCODE}.svs", seed=3, barcode=BARCODE, size=SIZE)
+    planted = write_aperio(session / f"{BARCODE}.svs", seed=3, barcode=BARCODE, size=SIZE, target_bytes=target_bytes)
     request = request_for(folder, f"Monday-Abernathy/{BARCODE}.svs".encode())
     return Bench(planted, request, PosixBucket(folder / "bucket"))
 

@@ -11,6 +11,7 @@ from typing import BinaryIO
 import pytest
 from PIL import Image
 
+from slidekeeper.adapters.bucket import large, splicing
 from slidekeeper.adapters.bucket.posix import PosixBucket
 from slidekeeper.adapters.readers.independent import IndependentReader
 from slidekeeper.errors import Permanent, SlidekeeperError, SourceChanged, Temporary, Unavailable
@@ -27,6 +28,9 @@ from slidekeeper.steps.anonymize.request import Tools, request_of
 from steps.anonymize.slide_bench import BARCODE, Bench, Careless, bench_in, request_for
 from writers.minimal import TILE, minimal_slide, tile_with_segment, with_tags
 from writers.tiff import ASCII, tissue_tile
+
+LARGE = 24 * 1024 * 1024
+"""Bytes of a slide that goes the kernel's way."""
 
 
 @pytest.fixture
@@ -97,8 +101,24 @@ class MeddlingBucket(PosixBucket):
     def splice(self, aside: str, name: str, source: BinaryIO, plan: SplicePlan, inspect: Inspect) -> Written:
         if self.what == "shrunk before":
             os.truncate(self.source, 1000)
+        meddled: list[str] = []
+
+        def meddling(span: memoryview, content: Content) -> None:
+            if not meddled:
+                meddled.append(self.what)
+                self._meddle(self.what.removesuffix(" meanwhile"))
+            inspect(span, content)
+
+        if self.what.endswith(" meanwhile"):
+            return super().splice(aside, name, source, plan, meddling)
         written = super().splice(aside, name, source, plan, inspect)
-        match self.what:
+        self._meddle(self.what)
+        return written
+
+    def _meddle(self, what: str) -> None:
+        match what:
+            case "shrunk":
+                os.truncate(self.source, LARGE // 2)
             case "appended":
                 with self.source.open("ab") as stream:
                     stream.write(b"more")
@@ -112,12 +132,25 @@ class MeddlingBucket(PosixBucket):
                 self.source.unlink()
             case "touched":
                 os.utime(self.source)
-        return written
 
 
 @pytest.mark.parametrize("what", ["shrunk before", "appended", "rewritten", "replaced", "deleted", "touched"])
 def test_a_source_that_changes_while_it_is_read_is_discarded(bench: Bench, what: str) -> None:
     bucket = MeddlingBucket(bench.bucket.root, source=bench.planted.path, what=what)
+    with pytest.raises(SourceChanged):
+        anonymize_slide(replace(bench.request, bucket=bucket))
+    assert not bench.left_aside
+
+
+@pytest.mark.parametrize("what", ["shrunk", "appended", "rewritten", "replaced", "deleted"])
+@pytest.mark.parametrize("lead", [1, large.LEAD_WINDOWS], ids=["copied step by step", "copied ahead"])
+def test_a_large_source_that_changes_while_it_is_read_is_discarded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, lead: int
+) -> None:
+    monkeypatch.setattr(large, "LEAD_WINDOWS", lead)
+    bench = bench_in(tmp_path, target_bytes=LARGE)
+    assert bench.planted.path.stat().st_size > splicing.SMALL_BYTES
+    bucket = MeddlingBucket(bench.bucket.root, source=bench.planted.path, what=f"{what} meanwhile")
     with pytest.raises(SourceChanged):
         anonymize_slide(replace(bench.request, bucket=bucket))
     assert not bench.left_aside

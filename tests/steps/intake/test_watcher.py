@@ -95,6 +95,9 @@ class Post:
         if self.trouble:
             raise self.trouble
 
+    async def _forget(self, _: object, __: object) -> None:
+        """Nothing is known here."""
+
     async def _hear(self, _: object) -> None:
         self.scans += 1
 
@@ -114,7 +117,7 @@ class Post:
         drop = PosixDrop("scanner", self.root)
         settings = DropSettings(path=self.root, scan_seconds=self.scan_seconds)
         watched = WatchedDrop(drop, TreeScan(drop, index, ()), hints, settings)
-        watcher = Watcher(watched, known, self._ingest, self._hear, self._report, self._suspend, SystemClock())
+        watcher = Watcher(watched, known, self._ingest, self._forget, self._hear, self._report, self._suspend, SystemClock())
         self.watcher = watcher
         task = asyncio.create_task(watcher.run())
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -39,6 +39,16 @@ CREATE TABLE IF NOT EXISTS markers (
     drop_name TEXT, path BLOB, mtime_ns INTEGER, ctime_ns INTEGER, PRIMARY KEY (drop_name, path)) WITHOUT ROWID;
 """
 
+
+WITHOUT_FILES = """NOT EXISTS (SELECT 1 FROM files WHERE files.drop_name = directories.drop_name AND (
+    files.directory = directories.directory OR (files.directory >= CAST(directories.directory || x'2f' AS BLOB)
+    AND files.directory < CAST(directories.directory || x'30' AS BLOB))))"""
+OF_A_GONE_DIRECTORY = (
+    ("directories", f"drop_name = ? AND (directory = ? OR (directory >= ? AND directory < ?)) AND {WITHOUT_FILES}"),
+    ("markers", "drop_name = ? AND (path = ? OR (path >= ? AND path < ?))"),
+    ("batches", "drop_name = ? AND (folder = ? OR (folder >= ? AND folder < ?)) AND open = 0"),
+)
+"""What names a directory, or something below it; the slash is the byte before the zero."""
 
 PASSING = frozenset(
     {
@@ -147,6 +157,20 @@ class SqliteKnownFiles:
         """Remove a pack and its files."""
         await self._call(self._write, [("DELETE FROM files WHERE pack = ?", (pack,)), ("DELETE FROM packs WHERE pack = ?", (pack,))])
 
+    async def owners(self, drop: str, files: Sequence[RelativePath]) -> Mapping[RelativePath, PackId]:
+        """The packs of known files."""
+        return await self._call(self._owners, drop, files)
+
+    async def forget_files(self, drop: str, files: Sequence[RelativePath]) -> None:
+        """Remove files, and packs without any."""
+        await self._call(self._write, [statement for file in files for statement in _forgetting(drop, file)])
+
+    async def forget_directory(self, drop: str, directory: bytes) -> None:
+        """Remove directories without known files, their markers, and the closed batches of a session's folder."""
+        below = (drop, directory, directory + b"/", directory + b"0")
+        statements = [(f"DELETE FROM {table} WHERE {condition}", below) for table, condition in OF_A_GONE_DIRECTORY]  # noqa: S608 - our own
+        await self._call(self._write, statements)
+
     async def open_batch(self, drop: str, folder: bytes) -> BatchId | None:
         """The open batch of a folder."""
         rows = await self._call(self._rows, "SELECT batch FROM batches WHERE drop_name = ? AND folder = ? AND open = 1", (drop, folder))
@@ -183,6 +207,10 @@ class SqliteKnownFiles:
         query = f"SELECT pack, drop_name, batch, stem, barcode FROM packs WHERE {condition} ORDER BY rowid DESC LIMIT 1"  # noqa: S608 - our own conditions
         rows = self._rows(query, values)
         return self._pack_files(rows[0]) if rows else None
+
+    def _owners(self, drop: str, files: Sequence[RelativePath]) -> Mapping[RelativePath, PackId]:
+        query = "SELECT pack FROM files WHERE drop_name = ? AND directory = ? AND name = ?"
+        return {file: PackId(row[0]) for file in files for row in self._rows(query, (drop, *split(file)))}
 
     def _unannounced(self) -> Sequence[PackFiles]:
         return [
@@ -236,3 +264,12 @@ def _remembering(pack: PackFiles) -> list[tuple[str, Sequence[object]]]:
         values = (pack.drop, *split(member.path), identity.size, identity.mtime_ns, identity.ctime_ns, pack.pack, member.role.value)
         statements.append(("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values))
     return statements
+
+
+def _forgetting(drop: str, file: RelativePath) -> list[tuple[str, Sequence[object]]]:
+    key = (drop, *split(file))
+    no_other = (
+        "DELETE FROM packs WHERE pack = (SELECT pack FROM files WHERE drop_name = ? AND directory = ? AND name = ?) "
+        "AND 1 = (SELECT count(*) FROM files WHERE files.pack = packs.pack)"
+    )
+    return [(no_other, key), ("DELETE FROM files WHERE drop_name = ? AND directory = ? AND name = ?", key)]

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from slidekeeper.adapters.drop.comparison import FILES, Comparison, Found
 from slidekeeper.adapters.drop.index import connect, explained_troubles, split
-from slidekeeper.adapters.drop.posix import GONE, PosixDrop, is_ignored, sighting_of
+from slidekeeper.adapters.drop.posix import GONE, PosixDrop, ignoring, sighting_of
 from slidekeeper.errors import Permanent
 from slidekeeper.model.phi import FileIdentity, RelativePath
 from slidekeeper.ports.drop import Listing, Portion, Sighting
@@ -23,6 +25,10 @@ from slidekeeper.ports.drop import Listing, Portion, Sighting
 PORTION = 500
 """Files compared at once; bounds memory whatever the size of a directory."""
 
+FILES_BELOW = (
+    "SELECT directory, name FROM files WHERE drop_name = ? AND (directory = ? OR (directory >= ? AND directory < ?)) "
+    "AND (directory, name) > (?, ?) ORDER BY directory, name LIMIT ?"
+)
 DAY = 86400.0
 CLOCK_GRAIN_NS = 2_000_000_000
 """A directory that changed this shortly before it was listed may have changed again within the same tick of its file system's clock."""
@@ -35,7 +41,7 @@ class TreeScan:
         self._drop = drop
         self._index = connect(index)
         self._root = os.fsencode(drop.root)
-        self._ignore = tuple(ignore)
+        self._ignoring = ignoring(tuple(ignore))
         self._directories = 0
         self._unreadable: set[bytes] = set()
 
@@ -64,12 +70,12 @@ class TreeScan:
 
     def look(self, paths: Sequence[RelativePath]) -> Iterator[Portion]:
         """Reconcile single files, and directories with all below them."""
-        wanted = [path for path in paths if not any(self._ignored(name) for name in path.reveal().split(b"/"))]
+        wanted = [path for path in paths if not any(map(self._ignored, os.fsdecode(path.reveal()).split("/")))]
         directories = [path.reveal() for path in wanted if self._drop.is_folder(path)]
         files = [path for path in wanted if path.reveal() not in directories]
         seen = [sighting for path in files if (sighting := self._see(path)) is not None]
         if seen:
-            yield Portion(self._unknown(seen), ())
+            yield Portion([sighting for sighting in seen if not self._is_known(sighting)], ())
         while directories:
             yield from self._visit(directories.pop(), None, {}, directories)
 
@@ -89,36 +95,53 @@ class TreeScan:
         if listed and listed.mtime_ns == mtime_ns and _still_holds(listed, time.time()):
             waiting += children.get(directory, ())
         else:
-            yield from self._list(directory, mtime_ns, waiting)
+            yield from self._list(directory, mtime_ns, children, waiting)
 
-    def _list(self, directory: bytes, mtime_ns: int, waiting: list[bytes]) -> Iterator[Portion]:
+    def _list(self, directory: bytes, mtime_ns: int, children: Mapping[bytes, list[bytes]], waiting: list[bytes]) -> Iterator[Portion]:
         """List one directory; its sub-directories are added to ``waiting``."""
-        seen: list[Sighting] = []
+        found: list[Found] = []
         below: list[bytes] = []
         listing = Listing(directory, mtime_ns, time.time())
+        comparison = Comparison(self._rows, directory)
+        prefix = directory + b"/" if directory else b""
         try:
             with self._drop.folder(directory) as folder, os.scandir(folder) as entries:
                 for entry in entries:
                     name = os.fsencode(entry.name)
-                    if self._ignored(name):
-                        continue
-                    path = directory + b"/" + name if directory else name
-                    if entry.is_dir(follow_symlinks=False):
-                        below.append(path)
+                    if self._ignored(entry.name):
+                        comparison.pass_over(name)
+                    elif entry.is_dir(follow_symlinks=False):
+                        below.append(prefix + name)
                     else:
                         try:
-                            seen.append(sighting_of(path, entry.stat(follow_symlinks=False)))
+                            found.append((name, entry.stat(follow_symlinks=False)))
                         except OSError as error:
-                            listing = Listing.never(directory) if self._pass_over(directory, error) else listing
-                    if len(seen) >= PORTION:
-                        yield Portion(self._unknown(seen), ())
-                        seen = []
+                            if self._pass_over(directory, error):
+                                comparison.pass_over(name)
+                                listing = Listing.never(directory)
+                    if len(found) >= PORTION:
+                        yield Portion(_sightings(prefix, comparison.unknown(found)), ())
+                        found = []
+                last = _sightings(prefix, comparison.unknown(found))
+                gone = [RelativePath(prefix + name) for name in comparison.gone(partial(_is_there, folder))]
         except OSError as error:
             self._pass_over(directory, error)
             return
         finally:
             waiting += below
-        yield Portion(self._unknown(seen), [listing, *self._yet_unknown(below)])
+        yield from self._gone(gone, set(children.get(directory, ())) - set(below))
+        yield Portion(last, [listing, *self._yet_unknown(below)])
+
+    def _gone(self, files: Sequence[RelativePath], directories: Set[bytes]) -> Iterator[Portion]:
+        """What the index knows and is not there any more, with all that it knows below."""
+        for start in range(0, len(files), PORTION):
+            yield Portion((), (), files[start : start + PORTION])
+        for directory in directories:
+            last = (b"", b"")
+            while rows := self._rows(FILES_BELOW, directory, directory + b"/", directory + b"0", *last, PORTION):
+                yield Portion((), (), [RelativePath(b"/".join(row)) for row in rows])
+                last = rows[-1]
+            yield Portion((), (), (), directory)
 
     def _pass_over(self, directory: bytes, error: OSError) -> bool:
         """Go on behind what cannot be looked at, and count it; False for what is only gone.
@@ -139,22 +162,9 @@ class TreeScan:
             if not self._rows(query, directory):
                 yield Listing.never(directory)
 
-    def _unknown(self, seen: Sequence[Sighting]) -> Sequence[Sighting]:
-        """Those of the sightings that the index lacks or has with another identity; all in portions of one directory or single files."""
-        unknown: list[Sighting] = []
-        by_directory: dict[bytes, list[Sighting]] = {}
-        for sighting in seen:
-            by_directory.setdefault(split(sighting.path)[0], []).append(sighting)
-        for directory, sightings in by_directory.items():
-            known = self._known_files(directory, [split(sighting.path)[1] for sighting in sightings])
-            unknown += [sighting for sighting in sightings if known.get(split(sighting.path)[1]) != sighting.identity]
-        return unknown
-
-    def _known_files(self, directory: bytes, names: Sequence[bytes]) -> Mapping[bytes, FileIdentity]:
-        marks = ", ".join("?" * len(names))
-        query = f"SELECT name, size, mtime_ns, ctime_ns FROM files WHERE drop_name = ? AND directory = ? AND name IN ({marks})"  # noqa: S608 - placeholders
-        rows = self._rows(query, directory, *names)
-        return {name: FileIdentity(*identity) for name, *identity in rows}
+    def _is_known(self, sighting: Sighting) -> bool:
+        rows = self._rows(f"{FILES} AND name = ?", *split(sighting.path))
+        return [FileIdentity(*identity) for _, *identity in rows] == [sighting.identity]
 
     def _known_directories(self) -> Mapping[bytes, Listing]:
         rows = self._rows("SELECT directory, mtime_ns, listed FROM directories WHERE drop_name = ?")
@@ -172,8 +182,23 @@ class TreeScan:
         except Permanent:
             return None
 
-    def _ignored(self, name: bytes) -> bool:
-        return is_ignored(name, self._ignore)
+    def _ignored(self, name: str) -> bool:
+        return self._ignoring.match(name) is not None
+
+
+def _sightings(prefix: bytes, found: Sequence[Found]) -> list[Sighting]:
+    return [sighting_of(prefix + name, status) for name, status in found]
+
+
+def _is_there(folder: int, name: bytes) -> bool:
+    """Whether a name is in an open folder; what cannot be told counts as there."""
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _children(directories: Mapping[bytes, Listing]) -> dict[bytes, list[bytes]]:

@@ -17,7 +17,7 @@ from slidekeeper.messages.events import BatchClosed, BatchOpened, Event, PackArr
 from slidekeeper.model.identity import BatchId, PackId, new_batch_id, new_pack_id
 from slidekeeper.model.phi import FileIdentity, Member, PackFiles, RelativePath, Role
 from slidekeeper.ports.clock import Clock
-from slidekeeper.ports.drop import KnownFiles, Sighting
+from slidekeeper.ports.drop import KnownFiles, Portion, Sighting
 from slidekeeper.ports.journal import Journal
 from slidekeeper.steps.intake.assembly import PackKey, barcode_of, grouped, merged, session_of
 from slidekeeper.steps.intake.tracker import Tracker
@@ -29,6 +29,9 @@ log = structlog.get_logger(__name__)
 ORDERS_AT_ONCE = 500
 PAUSE_SECONDS = 2.0
 UNDER_WAY = frozenset({PackState.SETTLED, PackState.ANONYMIZED, PackState.STORED, PackState.CATALOGUED})
+
+AT_REST = frozenset({PackState.DONE, PackState.DUPLICATE, PackState.DISCARDED, PackState.SUPERSEDED, PackState.VANISHED})
+"""States in which nobody will ask for a pack's files any more."""
 
 
 class Intake:
@@ -68,7 +71,7 @@ class Intake:
             clock,
         )
         self._watchers = {
-            name: Watcher(watched, known, self._ingest, partial(self._close_marked, name), report, suspend, clock)
+            name: Watcher(watched, known, self._ingest, self._forget, partial(self._close_marked, name), report, suspend, clock)
             for name, watched in drops.items()
         }
         self._sessions: dict[bytes, BatchId] = {}
@@ -186,6 +189,19 @@ class Intake:
                 for files in fresh:
                     self._tracker.track(files, gated=watched.settings.ready != "settle", remembered=True)
                 await self._announce(fresh)
+
+    async def _forget(self, watched: WatchedDrop, portion: Portion) -> None:
+        """Keep no identifier of what is gone for good: its pack is at rest, and the drop folder is there to say so."""
+        await asyncio.to_thread(watched.drop.check_available)
+        drop, resting = watched.drop.name, []
+        for file, pack in (await self._known.owners(drop, portion.gone)).items():
+            row = await self._journal.pack(pack)
+            if row is not None and row.state in AT_REST:
+                resting.append(file)
+        if resting:
+            await self._known.forget_files(drop, resting)
+        if portion.gone_directory is not None:
+            await self._known.forget_directory(drop, portion.gone_directory)
 
     async def _remembered(self, watched: WatchedDrop, sightings: Sequence[Sighting]) -> Sequence[PackFiles]:
         """The new packs among what was seen; they and those that members joined are written into the index together."""

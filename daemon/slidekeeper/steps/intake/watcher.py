@@ -14,7 +14,7 @@ from slidekeeper.errors import SlidekeeperError, Unavailable
 from slidekeeper.messages.events import WatchDegraded, WatchRestored
 from slidekeeper.model.phi import FileIdentity, RelativePath
 from slidekeeper.ports.clock import Clock
-from slidekeeper.ports.drop import Drop, Hints, KnownFiles, Listing, Scan, Sighting
+from slidekeeper.ports.drop import Drop, Hints, KnownFiles, Listing, Portion, Scan, Sighting
 from slidekeeper.settings.sections import DropSettings
 from slidekeeper.steps.intake.assembly import is_marker, session_of
 
@@ -45,6 +45,7 @@ class Watcher:
         watched: WatchedDrop,
         known: KnownFiles,
         ingest: Callable[[WatchedDrop, Sequence[Sighting]], Awaitable[None]],
+        forget: Callable[[WatchedDrop, Portion], Awaitable[None]],
         hear: Callable[[Mapping[RelativePath, FileIdentity]], Awaitable[None]],
         report: Callable[[WatchDegraded | WatchRestored], Awaitable[object]],
         suspend: Callable[[Unavailable], Awaitable[None]],
@@ -53,6 +54,7 @@ class Watcher:
         self._watched = watched
         self._known = known
         self._ingest = ingest
+        self._forget = forget
         self._hear = hear
         self._report = report
         self._suspend = suspend
@@ -235,6 +237,8 @@ class Watcher:
                 listed += [Listing.never(directory) for directory in self._unfinished]
             if listed:
                 await self._known.listed(self._watched.drop.name, listed)
+            if portion.gone or portion.gone_directory is not None:
+                await self._forget(self._watched, portion)
 
     async def _find_markers(self, sightings: Sequence[Sighting]) -> set[bytes]:
         """The directories of all markers; new ones are to be heard."""
