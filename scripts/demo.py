@@ -1,4 +1,4 @@
-"""The main job on a temporary site: a batch of packs is dropped, noticed, anonymized, stored and catalogued; then the proof.
+"""The main job on a temporary site: a batch of packs becomes anonymized slides, its three CSV files become aligned rows; then the proof.
 
 Called by ``scripts/demo``. Everything is real: the daemon is a process, the packs are slide files, the commands are what users type.
 """
@@ -20,18 +20,21 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from system.site_under_test import Site, encodings  # noqa: E402
+from system.site_under_test import Site, decoded, encodings  # noqa: E402
 from writers import write_aperio, write_generic_tiff, write_pack  # noqa: E402
+from writers.records import write_records  # noqa: E402
 
 REAL_SLIDES = ("CMU-1-Small-Region.svs", "TCGA-CR-7395-01A-01-TS1.svs")
 SESSION = "session-1"
 PATIENCE_SECONDS = 90
+QUESTION = "SELECT stain, count(*) AS slides FROM slides JOIN records_imagery ON number = slide_number GROUP BY stain ORDER BY stain"
 
 
 def main(own_slides: Sequence[Path]) -> int:
     """Run the demo; the exit code says whether everything came out as it should."""
     console = Console(highlight=False)
-    site = Site.create(Path(tempfile.mkdtemp(prefix="slidekeeper-demo-")), drop__scanner__incomplete_seconds=4.0)
+    quick = {"drop__scanner__incomplete_seconds": 4.0, "records__settle_seconds": 0.5, "records__scan_seconds": 0.5}
+    site = Site.create(Path(tempfile.mkdtemp(prefix="slidekeeper-demo-")), **quick)
     console.print(f"[bold]1.[/] a new site in {site.folder}  (slidekeeper init)")
     site.start()
     console.print("[bold]2.[/] the daemon runs  (slidekeeper run)")
@@ -42,10 +45,15 @@ def main(own_slides: Sequence[Path]) -> int:
         )
         time.sleep(0.5)
         site.run("batch", "ready", str(batch_folder(site)))
-        completed = wait_for_completion(site)
+        completed = wait_for(site, "batch.completed")
         console.print(f"[bold]4.[/] the batch is complete: {summary(completed)}\n")
         show_slides(console, site)
         show_quarantine(console, site)
+        identifiers |= deliver_records(site)
+        console.print("\n[bold]5.[/] the hospital delivered three CSV files for these slides, some rows wrong on purpose")
+        aligned = wait_for(site, "records.aligned")["facts"]
+        console.print(f"[bold]6.[/] the records are aligned: {alignment(aligned)}\n")
+        show_records(console, site)
     finally:
         site.stop()
     return prove(console, site, identifiers)
@@ -78,16 +86,45 @@ def drop_batch(site: Site, slides: Iterable[Path]) -> set[str]:
     return identifiers | {"Jane Roe", "S26-30001", SESSION}
 
 
-def wait_for_completion(site: Site) -> Mapping[str, Any]:
-    """The batch's completion, as the journal tells it."""
+def deliver_records(site: Site) -> set[str]:
+    """Write the batch's CSV files; return every identifier in them."""
+    images = sorted(path.name for path in batch_folder(site).iterdir() if path.suffix in {".svs", ".tif"})
+    return write_records(site.folder / "records" / SESSION, images, mistakes=True).identifiers
+
+
+def wait_for(site: Site, event: str) -> Mapping[str, Any]:
+    """The facts of the newest event of a type, as the journal tells it."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        completed = site.json("events", "--type", "batch.completed")
-        if completed:
-            facts: Mapping[str, Any] = completed[-1]["data"]
+        happened = site.json("events", "--type", event)
+        if happened:
+            facts: Mapping[str, Any] = happened[-1]["data"]
             return facts
         time.sleep(0.3)
-    raise SystemExit(f"the batch is not complete after {PATIENCE_SECONDS} seconds; see {site.log}")
+    raise SystemExit(f"no {event} after {PATIENCE_SECONDS} seconds; see {site.log}")
+
+
+def alignment(facts: Mapping[str, Any]) -> str:
+    """The counts of an alignment, in words."""
+    return ", ".join(f"{count} {finding}" for finding, count in facts["counts"].items() if count)
+
+
+def show_records(console: Console, site: Site) -> None:
+    """Rows by source, rejected ones by code, what the hospital is told, and what a researcher may ask."""
+    [listed] = site.json("records", "list")
+    table = Table(title="Records", title_justify="left", box=None, header_style="bold")
+    for heading in ("source", "rows", "rejected, by code"):
+        table.add_column(heading)
+    for source in site.json("records", "show", listed["records"])["history"][-1]["sources"]:
+        rejected = ", ".join(f"{code} {count}" for code, count in source["rejected"].items()) or "-"
+        table.add_row(source["source"], str(source["rows"]), rejected)
+    console.print(table)
+    reports = site.folder / "reports" / SESSION
+    console.print(f"\nThe hospital's report (restricted), {reports / 'rejected-r1.csv'}:")
+    console.print((reports / "rejected-r1.csv").read_text().strip(), style="dim", markup=False)
+    site.wait_until((site.state / "published" / "alignment.parquet").exists, PATIENCE_SECONDS, "the alignment is published")
+    console.print(f"\nA researcher asks: {QUESTION}  (slidekeeper query)")
+    console.print(site.run("query", QUESTION).stdout.rstrip(), markup=False)
 
 
 def summary(completed: Mapping[str, Any]) -> str:
@@ -126,7 +163,7 @@ def prove(console: Console, site: Site, identifiers: Iterable[str]) -> int:
     """Search every identifier in every byte outside the fence."""
     patterns = {encoded for identifier in identifiers for encoded in encodings(identifier)}
     files = list(site.readable_outputs())
-    leaks = [path for path in files if any(pattern in content for content in [path.read_bytes()] for pattern in patterns)]
+    leaks = [path for path in files if any(pattern in content for content in [path.read_bytes() + decoded(path)] for pattern in patterns)]
     total = sum(path.stat().st_size for path in files)
     if leaks:
         console.print(f"\n[bold red]{len(leaks)} files hold an identifier[/]: {[str(path) for path in leaks[:5]]}")
