@@ -16,6 +16,67 @@ LAST_NAMES = ("Zyzzwycz", "Quillfeather", "Ostrowmirska", "Fjällgren", "Vanderm
 FIRST_NAMES = ("Perpetua", "Ignatius", "Wilhelmineke", "Björnstjerne", "Anastasiia", "Cornelisz", "Eulalia", "Theophrast")
 STREETS = ("Gänseblümchenweg", "Larkspurhollow Road", "Rua das Andorinhas")
 CITIES = ("Obermuffelbach", "Wexcombe-under-Heath", "Santarelos")
+COLUMNS: Mapping[str, Sequence[str]] = {
+    "imagery": [
+        "Image File",
+        "Accession",
+        "MRN",
+        "Block",
+        "Stain",
+        "Scanner",
+        "Scanner Serial",
+        "Objective",
+        "Microns per Pixel",
+        "Focus Score",
+        "Scan Date",
+        "Operator",
+        "Comment",
+    ],
+    "patients": [
+        "Image File",
+        "Accession",
+        "MRN",
+        "Last Name",
+        "First Name",
+        "Date of Birth",
+        "Sex",
+        "Age",
+        "Street",
+        "City",
+        "ZIP",
+        "Phone",
+        "E-Mail",
+        "Insurance Number",
+        "Referring Physician",
+        "Collection Date",
+        "Received Date",
+        "Specimen",
+        "Organ",
+        "Comment",
+    ],
+    "diagnoses": [
+        "Image File",
+        "Accession",
+        "MRN",
+        "Diagnosis Date",
+        "Diagnosis Code",
+        "Topography",
+        "Gleason",
+        "TNM",
+        "Margin",
+        "Stage",
+        "Tumor Percent",
+        "PSA",
+        "Metastasis",
+        "Vital Status",
+        "Follow-up Days",
+        "Last Contact",
+        "Diagnosis Text",
+        "Pathologist",
+        "Comment",
+    ],
+}
+"""Headers of the three files, as the templates of contracts have them."""
 STAINS, SCANNERS = ("HE", "PAS", "Ki-67"), ("Aperio AT2", "Aperio GT 450")
 GLEASONS = ("Gleason 3+4=7", "Gleason 4+3=7 (ISUP 3)", "Gleason score 3+3=6", "")
 

@@ -106,6 +106,10 @@ def _add_questions(app: FastAPI, desk: Desk) -> None:
             raise Refused("unknown-records", f"there are no records {records[:12]}", "See `slidekeeper records list`")
         return row
 
+    @app.get("/records/{records}/findings")
+    async def findings(records: str, limit: Limit = 100) -> list[Any]:
+        return list(await desk.findings(records, limit))
+
     @app.get("/withdrawals")
     async def withdrawals() -> list[Any]:
         return list(await desk.withdrawals())

@@ -22,7 +22,7 @@ async def reading_desk(settings: Settings) -> AsyncIterator[ReadingDesk]:
     layout = Layout(settings)
     journal = SqliteJournal.open_read_only(layout.journal)
     try:
-        catalog = DuckdbCatalog.open_read_only(layout.catalog)
+        catalog = DuckdbCatalog.open_read_only(layout.catalog, settings.bucket.path)
         try:
             yield ReadingDesk(journal, catalog, settings.site.name, layout.disks)
         finally:

@@ -60,9 +60,18 @@ def list_records(
 
 
 @app.command("show")
-def show_records(ctx: typer.Context, records: RecordsArgument, as_json: AsJson = False) -> None:
+def show_records(
+    ctx: typer.Context,
+    records: RecordsArgument,
+    findings: Annotated[bool, typer.Option("--findings", help="List the rows that found no slide instead, by source and line.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many findings.")] = 100,
+    as_json: AsJson = False,
+) -> None:
     """Show one batch's records: every revision, what was rejected by code, what did not match."""
     with plain_errors():
+        if findings:
+            _show_findings(Door(ctx.obj.settings()), records, limit, as_json)
+            return
         answer = Door(ctx.obj.settings()).ask(f"/records/{records}", {}, lambda desk: desk.record(records))
         if answer is None:
             raise Refused("unknown-records", f"there are no records {records[:12]}", "See `slidekeeper records list`")
@@ -70,6 +79,14 @@ def show_records(ctx: typer.Context, records: RecordsArgument, as_json: AsJson =
             print_json(answer)
         else:
             print_rows(list(_facts(answer)), {"fact": "fact", "value": "value"}, "")
+
+
+def _show_findings(door: Door, records: str, limit: int, as_json: bool) -> None:
+    rows = door.ask(f"/records/{records}/findings", {"limit": limit}, lambda desk: desk.findings(records, limit))
+    if as_json:
+        print_json(rows)
+    else:
+        print_rows(rows, {"source": "source", "row": "line", "problem": "finding", "reference": "number"}, "Every row found its slide.")
 
 
 @app.command("retry")

@@ -116,6 +116,10 @@ class ReadingDesk:
         history = list(await self._catalog.record(records))
         return {**records_answer(row), "waits_for": self._waits_for(row.records), "history": history}
 
+    async def findings(self, records: str, limit: int) -> Sequence[Answer]:
+        """Rows that are tied to nothing."""
+        return await self._catalog.findings(records, limit)
+
     async def withdrawals(self) -> Sequence[Answer]:
         """Every withdrawal of consent, and whether it is carried out."""
         found = await self._journal.latest(MANY, ("consent.withdrawn", "slides.removed"))

@@ -66,6 +66,10 @@ class Catalog(Protocol):
         """Records whose current alignment has rows without a slide that refer to one of ``numbers``."""
         ...
 
+    async def findings(self, records: str, limit: int) -> Sequence[Mapping[str, Any]]:
+        """Rows of the current alignment that are tied to nothing: ``source``, ``row``, ``problem``, ``reference``; by source and row."""
+        ...
+
     async def kin(self, numbers: Sequence[str]) -> Kin:
         """All numbers of the same patients, as far as current records tie them together; stored slides among ``numbers`` included."""
         ...

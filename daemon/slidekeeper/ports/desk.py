@@ -46,6 +46,10 @@ class ReadingDesk(Protocol):
         """The records of one batch with the history of their revisions, or None."""
         ...
 
+    async def findings(self, records: str, limit: int) -> Sequence[Answer]:
+        """Rows of one batch's records that found no slide, with the reason; lines of the hospital's files, none of their cells."""
+        ...
+
     async def withdrawals(self) -> Sequence[Answer]:
         """Every withdrawal of consent, oldest first."""
         ...

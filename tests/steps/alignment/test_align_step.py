@@ -60,6 +60,20 @@ async def test_what_stands_alone_is_counted_and_told_to_the_hospital_in_its_own_
     assert "row-without-slide,imagery,3," in report
 
 
+async def test_rows_that_stand_alone_can_be_listed_by_line(desk: RecordsDesk) -> None:
+    deliver(desk, SLIDES[0], "S26-99999;A;1.svs")
+    await desk.scan(SLIDES[0], 1)
+    event = await desk.load()
+    await desk.align()
+    await desk.catch_up()
+    found = await desk.catalog.findings(event.records, 10)
+    assert [(row["source"], row["row"], row["problem"]) for row in found] == [
+        ("diagnoses", 3, "row-without-slide"),
+        ("imagery", 3, "row-without-slide"),
+        ("patients", 3, "row-without-slide"),
+    ]
+
+
 async def test_aligning_twice_is_aligning_once(desk: RecordsDesk) -> None:
     deliver(desk)
     await desk.load()

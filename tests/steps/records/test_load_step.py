@@ -65,6 +65,14 @@ async def test_rejected_rows_are_counted_by_code_and_told_to_the_hospital_by_lin
     assert "monday/CSV2_patients.csv,5,Collection Date,not-a-date" in report
 
 
+async def test_columns_that_single_out_a_few_patients_are_told_to_the_hospital(desk: RecordsDesk) -> None:
+    deliver(desk)
+    event = await desk.load()
+    report = (desk.root / "reports" / "monday" / "small-cells-r1.csv").read_text()
+    assert "patients,birth_year," in report
+    assert all(source.small_cells == source.rows for source in event.facts.sources)
+
+
 async def test_loading_twice_is_loading_once(desk: RecordsDesk) -> None:
     deliver(desk)
     order = await desk.settle()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -36,6 +37,14 @@ class Alignments:
         """Records that have rows without a slide which refer to one of ``numbers``."""
         waits = pl.col("problem").eq("row-without-slide") & pl.col("reference").is_in(list(numbers))
         return [records for records, path in self.files.items() if pl.scan_parquet(path).filter(waits).head(1).collect().height]
+
+    def findings(self, records: RecordsId, limit: int) -> Sequence[Mapping[str, Any]]:
+        """Rows of one batch's records that are tied to nothing, by source and line."""
+        path = self.files.get(records)
+        if path is None:
+            return []
+        rows = pl.scan_parquet(path).filter(pl.col("problem").is_not_null()).select("source", "row", "problem", "reference")
+        return rows.sort("source", "row").head(limit).collect().to_dicts()
 
     def kin(self, numbers: Iterable[str]) -> Kin:
         """A patient's number stands for all of that patient; a slide's for that slide, and for a patient who has no other."""

@@ -88,8 +88,8 @@ class DuckdbCatalog:
             return cls(file, file.begin_anew(damage), objects)
 
     @classmethod
-    def open_read_only(cls, path: Path) -> DuckdbCatalog:
-        """Open while no daemon runs; makes no file.
+    def open_read_only(cls, path: Path, objects: Path | None = None) -> DuckdbCatalog:
+        """Open while no daemon runs; makes no file. ``objects`` is the bucket's root.
 
         Raises:
             Refused: there is no catalog, or it cannot be read.
@@ -100,7 +100,7 @@ class DuckdbCatalog:
         file = CatalogFile(path, read_only=True)
         try:
             with sorted_troubles():
-                return cls(file, file.open())
+                return cls(file, file.open(), objects)
         except duckdb.Error as damage:
             refuse_damage(damage)
 
@@ -152,6 +152,10 @@ class DuckdbCatalog:
     async def waiting_for(self, numbers: Sequence[str]) -> Sequence[RecordsId]:
         """Records with rows without a slide that refer to one of ``numbers``."""
         return await self._call(self._publishing, lambda: self._alignments().waiting_for(numbers))
+
+    async def findings(self, records: str, limit: int) -> Sequence[Mapping[str, Any]]:
+        """Rows of the current alignment that are tied to nothing."""
+        return await self._call(self._publishing, lambda: self._alignments().findings(RecordsId(records), limit))
 
     async def kin(self, numbers: Sequence[str]) -> Kin:
         """All numbers of the same patients."""

@@ -29,7 +29,7 @@ from slidekeeper.steps.records.audit import Identifiers, audit
 from slidekeeper.steps.records.canaries import plant, remove
 from slidekeeper.steps.records.rules import check_rules
 from slidekeeper.steps.records.scrubbing import Sample, sampled, scrubber_of, scrubs
-from slidekeeper.steps.records.small_cells import quasi_columns, rows_in_small_cells
+from slidekeeper.steps.records.small_cells import quasi_columns, rows_in_small_cells, small_cells
 from slidekeeper.steps.records.transform import Keys, Scrub, oldest_patients, transform
 
 REPORTED_REJECTS = 100_000
@@ -90,11 +90,28 @@ class LoadRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class RareCombination:
+    """Columns of one source that single out a few patients when they are put together; tells no value."""
+
+    source: str
+    columns: str
+    cells: int
+    """Distinct combinations of values."""
+    small: int
+    """Those that too few patients share."""
+    rows: int
+    """Rows in these."""
+    fewest: int | None
+    """Patients in the smallest."""
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """What lies aside now, and what a person has to read before it is published."""
 
     sources: tuple[SourceFacts, ...]
     samples: tuple[Sample, ...]
+    rare: tuple[RareCombination, ...]
 
 
 @dataclass(slots=True)
@@ -159,7 +176,14 @@ def _loaded(request: LoadRequest) -> Loaded:
         part.outgoing = remove(part.outgoing)
     seed = secrets.randbits(32)
     samples = [sample for part in sound for sample in sampled(part.contract, part.outgoing, request.review_share, seed)]
-    return Loaded(tuple(_write(request, part) for part in sound), tuple(samples))
+    rare = tuple(combination for part in sound for combination in _rare(part))
+    return Loaded(tuple(_write(request, part) for part in sound), tuple(samples), rare)
+
+
+def _rare(part: _Sound) -> Iterator[RareCombination]:
+    report = small_cells(part.outgoing, quasi_columns(part.contract)).filter(pl.col("small") > 0)
+    for columns, *counts in report.iter_rows():
+        yield RareCombination(part.contract.source, " + ".join(columns), *counts)
 
 
 def _scrubber(request: LoadRequest, sound: Sequence[_Sound]) -> Scrub | None:

@@ -25,12 +25,13 @@ from slidekeeper.ports.names import NamesModel
 from slidekeeper.ports.reports import Reports
 from slidekeeper.ports.tables import TableReader
 from slidekeeper.settings.sections import RecordsSettings
-from slidekeeper.steps.records.job import LoadRequest, SourceRequest, Survey, SurveyRequest, load_records, survey_records
+from slidekeeper.steps.records.job import LoadRequest, RareCombination, SourceRequest, Survey, SurveyRequest, load_records, survey_records
 from slidekeeper.steps.records.scrubbing import Sample
 from slidekeeper.steps.records.transform import Keys
 
 FACTS = "records.json"
 REPORT_HEADER = ("file", "line", "column", "code")
+RARE_HEADER = ("source", "columns", "combinations", "of fewer than five patients", "rows in these", "patients in the smallest")
 SAMPLE_HEADER = ("source", "column", "text")
 REVIEWS = ("records.arrived", "records.retried")
 MANY = 10_000
@@ -87,9 +88,15 @@ class LoadStep:
         today, share = self.clock.now().date(), self.settings.review_share
         load = LoadRequest(request, keys, self.bucket, command.records, today, share, self.names_model)
         loaded = await self.executor.run(load_records, load, self.settings.timeout_seconds)
+        await self._report_rare(files, loaded.rare)
         if loaded.samples and not await self._is_reviewed(command.records):
             await self._ask_for_review(files, loaded.samples)
         return loaded.sources
+
+    async def _report_rare(self, files: RecordsFiles, rare: Sequence[RareCombination]) -> None:
+        """Tell the hospital which columns, put together, single out a few patients."""
+        rows = [(each.source, each.columns, each.cells, each.small, each.rows, each.fewest or 0) for each in rare]
+        await self.reports.write(Concealed(files.folder.reveal()), f"small-cells-r{files.revision}", RARE_HEADER, rows)
 
     async def _is_reviewed(self, records: RecordsId) -> bool:
         """Whether a person released these texts since the files last changed."""
