@@ -18,6 +18,10 @@ from writers import write_aperio, write_generic_tiff, write_pack
 FAULTY_FIELDS = (
     ("Comment = ZYLINDRA|AppMag = 40", ("ZYLINDRA",)),
     (" = value of WIBRANDA", ("WIBRANDA",)),
+    ("Comment = ZYLINDRA|QUAXTON", ("ZYLINDRA", "QUAXTON")),
+    ("THORVALDA no equals sign", ("THORVALDA",)),
+    ("OSWINTRUDE KEYNAME = yes", ("OSWINTRUDE",)),
+    ("Key of HOLDEGUND =", ("HOLDEGUND",)),
 )
 """What a description may hold besides keys with values, and the names that then must not come out."""
 
@@ -50,7 +54,7 @@ def every_answer(site: Site) -> bytes:
     """Everything the API and the commands say about this site."""
     transport = httpx.HTTPTransport(uds=str(site.state / "slidekeeper.sock"))
     with httpx.Client(transport=transport, base_url="http://slidekeeper") as client:
-        paths = ["/status", "/slides", "/quarantine", "/events?after=0&limit=1000", "/openapi.json"]
+        paths = ["/status", "/slides", "/quarantine", "/records", "/withdrawals", "/events?after=0&limit=1000", "/openapi.json"]
         answers = [client.get(path).content for path in paths]
     commands = [("status",), ("slides", "list"), ("quarantine", "list"), ("events", "--limit", "1000"), ("check",)]
     said = [site.run(*command, check=False) for command in commands]
