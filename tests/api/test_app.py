@@ -69,6 +69,28 @@ class FakeDesk:
         self.orders.append(("ready", folder, by))
         return {"batch": "b"}
 
+    async def records(self, after: str, limit: int) -> Sequence[Mapping[str, Any]]:
+        return [{"records": "known"}]
+
+    async def record(self, records: str) -> Mapping[str, Any] | None:
+        return {"records": records} if records == "known" else None
+
+    async def findings(self, records: str, limit: int) -> Sequence[Mapping[str, Any]]:
+        return [{"row": row} for row in range(2, 9)][:limit]
+
+    async def withdrawals(self) -> Sequence[Mapping[str, Any]]:
+        return []
+
+    async def retry_records(self, records: str, by: str, reviewed: bool) -> Mapping[str, Any]:
+        self.orders.append(("retry records", records, by, str(reviewed)))
+        return {"records": records}
+
+    async def withdraw(self, numbers: Sequence[str], by: str) -> Mapping[str, Any]:
+        if "999999999999" in numbers:
+            raise Refused("unknown-number", "nothing is known of these numbers", "List them")
+        self.orders.append(("withdraw", *numbers, by))
+        return {"withdrawal": "w"}
+
     async def broker_use(self, use: BrokerUse) -> Mapping[str, Any]:
         self.orders.append((use.type, use.by, use.reason, str(use.asked)))
         return {"sequence": "9", "by": use.by}
@@ -93,6 +115,26 @@ async def test_questions_are_answered_by_the_desk(client: httpx.AsyncClient) -> 
     assert (await client.get("/packs/held")).json() == {"pack": "held"}
 
 
+async def test_questions_about_records_are_answered_by_the_desk(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/records")).json() == [{"records": "known"}]
+    assert (await client.get("/records/known")).json() == {"records": "known"}
+    assert (await client.get("/records/known/findings", params={"limit": 2})).json() == [{"row": 2}, {"row": 3}]
+    assert (await client.get("/withdrawals")).json() == []
+
+
+async def test_orders_about_records_reach_the_desk(client: httpx.AsyncClient, desk: FakeDesk) -> None:
+    await client.post("/records/known/retry", json={"by": "ada", "reviewed": True})
+    await client.post("/withdrawals", json={"by": "ada", "numbers": ["123456789012"]})
+    assert desk.orders == [("retry records", "known", "ada", "True"), ("withdraw", "123456789012", "ada")]
+
+
+async def test_a_withdrawal_of_nobody_is_refused(client: httpx.AsyncClient, desk: FakeDesk) -> None:
+    assert (await client.post("/withdrawals", json={"by": "ada", "numbers": []})).status_code == 422
+    unknown = await client.post("/withdrawals", json={"by": "ada", "numbers": ["999999999999"]})
+    assert (unknown.status_code, unknown.json()["title"]) == (404, "unknown-number")
+    assert desk.orders == []
+
+
 async def test_events_can_be_asked_for_by_type_and_position(client: httpx.AsyncClient) -> None:
     assert (await client.get("/events", params={"after": 7})).json() == EVENTS[1:]
     assert (await client.get("/events", params={"type": "slide.stored"})).json() == EVENTS[:1]
@@ -114,6 +156,7 @@ async def test_orders_reach_the_desk_with_who_gave_them(client: httpx.AsyncClien
     [
         ("GET", "/slides/999999999999", 404),
         ("GET", "/packs/nothing", 404),
+        ("GET", "/records/nothing", 404),
         ("POST", "/quarantine/nothing/retry", 404),
         ("POST", "/quarantine/held/discard", 409),
     ],
