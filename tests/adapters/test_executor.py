@@ -214,3 +214,15 @@ def _daemon(folder: Path) -> Path:
     script = folder / "small_daemon.py"
     script.write_text(DAEMON)
     return script
+
+
+async def test_a_worker_that_is_killed_while_it_fetches_a_job_stops_nobody_for_long() -> None:
+    executor = ProcessExecutor(2, 2048, (), stall_seconds=2.0)
+    try:
+        with pytest.raises(Temporary):
+            await executor.run(jobs.die_with_the_lock, None, PATIENCE)
+        async with asyncio.timeout(30):
+            answers = await asyncio.gather(*(executor.run(jobs.double, number, PATIENCE) for number in range(6)))
+        assert answers == [0, 2, 4, 6, 8, 10]
+    finally:
+        await executor.close()

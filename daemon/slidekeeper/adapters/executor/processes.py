@@ -1,4 +1,8 @@
-"""Worker processes through pebble: a worker that dies, hangs or outgrows its memory takes only its own job with it."""
+"""Worker processes through pebble: a worker that dies, hangs or outgrows its memory takes only its own job with it.
+
+All workers of a pool fetch their jobs under one lock. One that is killed just then takes the lock with it, and the pool stands still:
+a job that does not start although workers are free means that, and goes to a new pool, as do all others.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as JobTimeout
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pebble import ProcessExpired, ProcessPool
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from slidekeeper.adapters.executor.sandbox import confine
 from slidekeeper.errors import Permanent, Refused, SlidekeeperError, Temporary
@@ -24,6 +28,8 @@ SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 POOLS_PER_JOB = 3
 START_SECONDS = 60.0
+LOOK_SECONDS = 1.0
+STALL_SECONDS = 20.0
 JOBS_PER_WORKER = 1000
 """A worker is replaced after so many jobs, so that what native libraries leak does not add up."""
 
@@ -31,14 +37,26 @@ JOBS_PER_WORKER = 1000
 class ProcessExecutor:
     """Implements :class:`slidekeeper.ports.executor.Executor`."""
 
-    def __init__(self, workers: int, memory_megabytes: int, preload: Sequence[str], jobs_per_worker: int = JOBS_PER_WORKER) -> None:
+    def __init__(
+        self,
+        workers: int,
+        memory_megabytes: int,
+        preload: Sequence[str],
+        jobs_per_worker: int = JOBS_PER_WORKER,
+        stall_seconds: float = STALL_SECONDS,
+    ) -> None:
         """
         Args:
             workers: how many.
             memory_megabytes: address space that one may use.
             preload: modules that the fork server, which all executors share, imports once: workers then share their memory.
             jobs_per_worker: after so many a worker is replaced; one leaves nothing of a job in memory.
+            stall_seconds: a pool in which no job starts for so long, although workers are free, stands still.
         """
+        self._workers = workers
+        self._stall_seconds = stall_seconds
+        self._flights: dict[ProcessPool, set[ProcessFuture[Any]]] = {}
+        """Jobs that were handed to each pool and are not done."""
         os.environ.update({name: os.environ.get(name, value) for name, value in SINGLE_THREADED.items()})
         context = multiprocessing.get_context("forkserver")
         if preload:
@@ -55,7 +73,7 @@ class ProcessExecutor:
         for _ in range(POOLS_PER_JOB):
             pool = await self._ready_pool()
             try:
-                return await _run_in(pool, job, argument, timeout_seconds)
+                return await self._run_in(pool, job, argument, timeout_seconds)
             except BrokenProcessPool:
                 await self._replace(pool)
         raise Temporary("worker-crashed", "its pool of workers broke with it")
@@ -76,6 +94,42 @@ class ProcessExecutor:
         """End all workers at once."""
         await asyncio.to_thread(_end, self._pool)
 
+    async def _run_in(self, pool: ProcessPool, job: Callable[[A], R], argument: A, timeout_seconds: float) -> R:
+        try:
+            future = pool.schedule(_at_the_edge, args=[job, argument], timeout=timeout_seconds)
+        except RuntimeError:
+            raise BrokenProcessPool from None
+        self._flights.setdefault(pool, set()).add(future)
+        answer = asyncio.wrap_future(future)
+        try:
+            await self._finished_in(pool, future, answer)
+            result: R = await answer
+        except JobTimeout:
+            raise Temporary("worker-timeout", f"not done after {timeout_seconds:.0f} seconds") from None
+        except ProcessExpired as death:
+            raise Temporary("worker-crashed", f"exit code {death.exitcode}") from None
+        except asyncio.CancelledError:
+            if future.cancelled() and not _is_cancelling():  # with its pool, which stood still
+                raise BrokenProcessPool from None
+            raise
+        finally:
+            answer.cancel()
+            self._flights.get(pool, set()).discard(future)
+        return result
+
+    async def _finished_in(self, pool: ProcessPool, future: ProcessFuture[R], answer: asyncio.Future[R]) -> None:
+        """Return when a job is done, however it ended.
+
+        Raises:
+            BrokenProcessPool: workers were free all the time, and none took it.
+        """
+        free_for = 0.0
+        while not (await asyncio.wait({answer}, timeout=LOOK_SECONDS))[0]:
+            is_free = sum(flight.running() for flight in self._flights.get(pool, ())) < self._workers
+            free_for = free_for + LOOK_SECONDS if is_free and not future.running() else 0.0
+            if free_for >= self._stall_seconds:
+                raise BrokenProcessPool("no worker takes a job")
+
     async def _ready_pool(self) -> ProcessPool:
         """The pool, its workers started: the fork server's imports take a second, and must not take it from the event loop."""
         if self._started is not self._pool:
@@ -90,24 +144,17 @@ class ProcessExecutor:
         if self._pool is broken:
             self._pool = self._make_pool()
             await asyncio.to_thread(_end, broken)
-
-
-async def _run_in(pool: ProcessPool, job: Callable[[A], R], argument: A, timeout_seconds: float) -> R:
-    try:
-        future = pool.schedule(_at_the_edge, args=[job, argument], timeout=timeout_seconds)
-    except RuntimeError:
-        raise BrokenProcessPool from None
-    try:
-        result: R = await asyncio.wrap_future(future)
-    except JobTimeout:
-        raise Temporary("worker-timeout", f"not done after {timeout_seconds:.0f} seconds") from None
-    except ProcessExpired as death:
-        raise Temporary("worker-crashed", f"exit code {death.exitcode}") from None
-    return result
+            self._flights.pop(broken, None)
 
 
 def _answer(_: None) -> None:
     """The smallest job."""
+
+
+def _is_cancelling() -> bool:
+    """Whether somebody wants the running task to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _end(pool: ProcessPool) -> None:
