@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from slidekeeper.model.identity import BatchId, PackId, SlideNumber, new_batch_id, new_pack_id, new_slide_number, new_slide_numbers, revision_key
+from slidekeeper.model.identity import (
+    BatchId,
+    PackId,
+    SlideNumber,
+    new_batch_id,
+    new_pack_id,
+    new_slide_number,
+    new_slide_numbers,
+    revision_key,
+)
 from slidekeeper.model.slide import ImageFacts, Level, SlideFacts
 
 IMAGE = ImageFacts(format="aperio", extension=".svs", levels=(Level(width=9, height=8, tile_width=4, tile_height=4),), compression="jpeg")

@@ -91,7 +91,9 @@ class Store:
         ordered = sorted(fresh)  # an index that is filled in its own order is filled several times as fast as in any other
         sealed = self.seal.seal_all(domain.value, (as_bytes(fresh[lookup]) for lookup in ordered))
         self.connection.execute("DELETE FROM fresh")
-        self.connection.executemany("INSERT INTO fresh VALUES (?, ?, ?)", zip(ordered, map(numbers.__getitem__, ordered), sealed, strict=True))
+        self.connection.executemany(
+            "INSERT INTO fresh VALUES (?, ?, ?)", zip(ordered, map(numbers.__getitem__, ordered), sealed, strict=True)
+        )
         # One statement for all: their domain is checked in a fraction of the time that as many statements take.
         link = "INSERT INTO links SELECT ?, lookup, number, sealed, ? FROM fresh ORDER BY rowid"
         self.connection.execute(link, (domain.value, self.seal.ring.version))

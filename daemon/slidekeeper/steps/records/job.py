@@ -27,7 +27,7 @@ from slidekeeper.ports.names import NamesModel
 from slidekeeper.ports.tables import LINE, TableReader
 from slidekeeper.steps.records.audit import Identifiers, audit
 from slidekeeper.steps.records.canaries import plant, remove
-from slidekeeper.steps.records.rules import check_rules
+from slidekeeper.steps.records.rules import check_rules, only
 from slidekeeper.steps.records.scrubbing import Sample, sampled, scrubber_of, scrubs
 from slidekeeper.steps.records.small_cells import quasi_columns, rows_in_small_cells, small_cells
 from slidekeeper.steps.records.transform import Keys, Scrub, oldest_patients, transform
@@ -131,14 +131,15 @@ def survey_records(request: SurveyRequest) -> Survey:
         Permanent: a file is not what its contract says.
         SourceChanged: a file changed meanwhile.
     """
-    values: dict[Domain, set[str]] = {domain: set() for domain in Domain}
+    values: dict[Domain, list[pl.Series]] = {domain: [] for domain in Domain}
     rejects: list[Reject] = []
     for source in request.sources:
         rows, found = _read(request, source)
         for domain, column in _identified(source.contract):
-            values[domain] |= set(rows[column.name].drop_nulls().unique())
+            values[domain].append(rows[column.name].drop_nulls().unique().rename(domain))
         rejects += _listed(source.contract.source, found)
-    hidden = {domain: Concealed(tuple(sorted(found))) for domain, found in values.items()}
+        del rows
+    hidden = {domain: Concealed(tuple(pl.concat(found).unique().sort()) if found else ()) for domain, found in values.items()}
     shifts = any(column.action is Action.SHIFT for source in request.sources for column in source.contract.columns)
     return Survey(hidden, tuple(rejects), shifts)
 
@@ -160,18 +161,16 @@ def load_records(request: LoadRequest) -> Loaded:
 
 def _loaded(request: LoadRequest) -> Loaded:
     sound = [_checked(request, source) for source in request.survey.sources]
-    identifiers, keys = Identifiers.from_values(()), request.keys
-    for part in sound:
-        identifiers |= Identifiers.from_rows(part.rows, part.contract)
+    identifiers, keys = [Identifiers.from_rows(part.rows, part.contract) for part in sound], request.keys
     oldest = frozenset[str]().union(*(oldest_patients(part.rows, part.contract, keys, request.today) for part in sound))
     for part in sound:
         part.rows, canary = plant(part.rows, part.contract)
-        identifiers, keys = identifiers.with_canary(canary), keys.with_canary(canary)
+        identifiers, keys = [*identifiers, Identifiers.of_canary(canary)], keys.with_canary(canary)
     scrub = _scrubber(request, sound)
     for part in sound:
         part.outgoing = transform(part.rows, part.contract, keys, request.today, scrub, oldest)
         part.rows = part.rows.clear()
-    _search(sound, identifiers)
+    _search(sound, Identifiers.merged(identifiers))
     for part in sound:
         part.outgoing = remove(part.outgoing)
     seed = secrets.randbits(32)
@@ -196,10 +195,10 @@ def _checked(request: LoadRequest, source: SourceRequest) -> _Sound:
     """Sound rows of everybody whose consent stands."""
     rows, rejects = _read(request.survey, source)
     for domain, column in _identified(source.contract):
-        standing = pl.col(column.name).is_null() | pl.col(column.name).is_in(list(request.keys.numbers.get(domain, ())))
-        gone, rows = rows.filter(~standing), rows.filter(standing)
-        told = gone.select(LINE, column=pl.lit(column.name), code=pl.lit(CONSENT_WITHDRAWN))
-        rejects = pl.concat([rejects, told])
+        linked = pl.Series(list(request.keys.numbers.get(domain, ())), dtype=pl.String)
+        standing = rows[column.name].is_null() | rows[column.name].is_in(linked.implode()).fill_null(False)
+        told = pl.DataFrame([rows[LINE].filter(~standing)]).with_columns(column=pl.lit(column.name), code=pl.lit(CONSENT_WITHDRAWN))
+        rows, rejects = only(rows, standing), pl.concat([rejects, told])
     return _Sound(source.contract, rows, Counter(rejects["code"]))
 
 
