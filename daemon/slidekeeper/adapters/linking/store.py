@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -74,7 +74,7 @@ class Store:
         if is_alone:  # else each statement would be a transaction of its own
             self.connection.execute("BEGIN")
         self.connection.execute("DELETE FROM asked")
-        self._insert("INSERT INTO asked", [(value,) for value in values])
+        self._insert("INSERT INTO asked", ((value,) for value in values))
         if is_alone:
             self.connection.execute("COMMIT")
         return self.connection.execute(question, parameters)
@@ -94,7 +94,7 @@ class Store:
         ordered = sorted(fresh)  # an index that is filled in its own order is filled several times as fast as in any other
         sealed = self.seal.seal_all(domain.value, (as_bytes(fresh[lookup]) for lookup in ordered))
         self.connection.execute("DELETE FROM fresh")
-        self._insert("INSERT INTO fresh", list(zip(ordered, map(numbers.__getitem__, ordered), sealed, strict=True)))
+        self._insert("INSERT INTO fresh", zip(ordered, map(numbers.__getitem__, ordered), sealed, strict=True))
         # One statement for all: their domain is checked in a fraction of the time that as many statements take.
         link = "INSERT INTO links SELECT ?, lookup, number, sealed, ? FROM fresh ORDER BY rowid"
         self.connection.execute(link, (domain.value, self.seal.ring.version))
@@ -134,12 +134,9 @@ class Store:
             numbers += [number for number in drawn if number not in before]
         return numbers
 
-    def _insert(self, into: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    def _insert(self, into: str, rows: Iterable[Sequence[Any]]) -> None:
         """Insert rows, many with each statement: one by one takes twice the time."""
-        row = f"({', '.join('?' * len(rows[0]))})" if rows else ""
-        whole = len(rows) - len(rows) % ROWS_AT_ONCE
-        groups = (tuple(chain.from_iterable(rows[start : start + ROWS_AT_ONCE])) for start in range(0, whole, ROWS_AT_ONCE))
-        if whole:
-            self.connection.executemany(f"{into} VALUES {', '.join([row] * ROWS_AT_ONCE)}", groups)
-        if rows[whole:]:
-            self.connection.executemany(f"{into} VALUES {row}", rows[whole:])
+        left = iter(rows)
+        while group := list(islice(left, ROWS_AT_ONCE)):
+            row = f"({', '.join('?' * len(group[0]))})"
+            self.connection.execute(f"{into} VALUES {', '.join([row] * len(group))}", tuple(chain.from_iterable(group)))
