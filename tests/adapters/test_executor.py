@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ import pytest_asyncio
 import slidekeeper
 import worker_jobs as jobs
 from slidekeeper.adapters.executor.processes import ProcessExecutor
-from slidekeeper.errors import Permanent, SlidekeeperError, SourceChanged, Temporary, Unavailable
+from slidekeeper.errors import Permanent, SlidekeeperError, SourceChanged, SourceUnreadable, Temporary, Unavailable
 
 MEGABYTES = 2000
 PATIENCE = 60.0
@@ -84,12 +85,20 @@ async def test_a_job_runs_in_another_process(executor: ProcessExecutor) -> None:
     assert await executor.run(jobs.pid, None, PATIENCE) != os.getpid()
 
 
-@pytest.mark.parametrize("kind", [known for known in jobs.error_classes() if known is not Unavailable], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [known for known in jobs.error_classes() if known not in {Unavailable, SourceUnreadable}], ids=lambda kind: kind.__name__
+)
 async def test_our_own_errors_come_back_as_they_were(executor: ProcessExecutor, kind: type[SlidekeeperError]) -> None:
     with pytest.raises(SlidekeeperError) as raised:
         await executor.run(jobs.raise_it, kind("a-reason", "the detail", "the remedy"), PATIENCE)
     assert type(raised.value) is kind
     assert (raised.value.reason, raised.value.detail, raised.value.remedy) == ("a-reason", "the detail", "the remedy")
+
+
+async def test_a_source_that_cannot_be_read_comes_back_with_the_systems_number(executor: ProcessExecutor) -> None:
+    with pytest.raises(SourceUnreadable) as raised:
+        await executor.run(jobs.raise_it, SourceUnreadable(errno.ESTALE), PATIENCE)
+    assert (raised.value.number, raised.value.detail) == (errno.ESTALE, "ESTALE")
 
 
 async def test_what_is_unavailable_comes_back_with_its_place(executor: ProcessExecutor) -> None:

@@ -78,6 +78,8 @@ def test_every_event_arrives_in_order_even_if_the_broker_was_away(tmp_path: Path
     folder = tmp_path / "site"
     folder.mkdir()
     site = Site.create(folder, mqtt__host="127.0.0.1", mqtt__port=port, mqtt__reconnect_seconds=0.2)
+    with broker(tmp_path / "broker", port), subscriber(port, received):
+        time.sleep(0.5)  # from here on the broker keeps what it cannot deliver yet
     site.start()
     try:
         write_pack(site.drop, seed=1)

@@ -11,10 +11,12 @@ import pytest
 from slidekeeper.bootstrap.stopping import CLOSING_SECONDS
 from system.site_under_test import Site
 from system.test_faults import fill, small_disk
-from writers import write_pack
+from writers import write_aperio, write_pack
 
 STOP_SECONDS = 0.2
-PACKS = 24
+PACKS = 10
+LONG_WORK_BYTES = 60_000_000
+"""A slide that no worker anonymizes in that time."""
 IN_TIME = STOP_SECONDS + CLOSING_SECONDS + 1.0
 
 
@@ -42,7 +44,7 @@ def check_all_done(site: Site, packs: int) -> None:
 
 def test_a_stop_under_load_is_in_time_and_what_it_abandoned_is_done_after_the_next_start(site: Site) -> None:
     for seed in range(PACKS):
-        write_pack(site.drop, seed=seed)
+        write_aperio(site.drop / f"S26-{seed}.svs", seed=seed, barcode=f"S26-{seed}", target_bytes=LONG_WORK_BYTES)
     site.start()
     site.wait_until(lambda: site.packs().get("done", 0) > 0, 30, "work is under way")
     stop_in_time(site)

@@ -63,16 +63,26 @@ def create_app(desk: Desk) -> FastAPI:
     """The API in front of ``desk``."""
     app = FastAPI(title="Slidekeeper", version=__version__, docs_url=None, redoc_url=None)
     app.add_exception_handler(SlidekeeperError, _refused)
-    _add_questions(app, desk)
-    _add_orders(app, desk)
+    for add in (_add_daemon, _add_slides, _add_records, _add_orders):
+        add(app, desk)
     return app
 
 
-def _add_questions(app: FastAPI, desk: Desk) -> None:
+def _add_daemon(app: FastAPI, desk: Desk) -> None:
     @app.get("/status")
     async def status() -> Answer:
         return await desk.status()
 
+    @app.get("/events")
+    async def events(after: int = -1, limit: Limit = 100, type: Annotated[list[str] | None, Query()] = None) -> list[Any]:
+        return list(await desk.events(after, limit, type or ()))
+
+    @app.get("/events/stream")
+    async def stream(after: int = 0) -> StreamingResponse:
+        return StreamingResponse(_server_sent(desk, after), media_type="text/event-stream")
+
+
+def _add_slides(app: FastAPI, desk: Desk) -> None:
     @app.get("/slides")
     async def slides(after: After = "", limit: Limit = 100, batch: After = "") -> list[Any]:
         return list(await desk.slides(after, limit, batch))
@@ -95,6 +105,8 @@ def _add_questions(app: FastAPI, desk: Desk) -> None:
     async def quarantine(after: After = "", limit: Limit = 100) -> list[Any]:
         return list(await desk.quarantine(after, limit))
 
+
+def _add_records(app: FastAPI, desk: Desk) -> None:
     @app.get("/records")
     async def records(after: After = "", limit: Limit = 100) -> list[Any]:
         return list(await desk.records(after, limit))
@@ -113,14 +125,6 @@ def _add_questions(app: FastAPI, desk: Desk) -> None:
     @app.get("/withdrawals")
     async def withdrawals() -> list[Any]:
         return list(await desk.withdrawals())
-
-    @app.get("/events")
-    async def events(after: int = -1, limit: Limit = 100, type: Annotated[list[str] | None, Query()] = None) -> list[Any]:
-        return list(await desk.events(after, limit, type or ()))
-
-    @app.get("/events/stream")
-    async def stream(after: int = 0) -> StreamingResponse:
-        return StreamingResponse(_server_sent(desk, after), media_type="text/event-stream")
 
 
 def _add_orders(app: FastAPI, desk: Desk) -> None:

@@ -102,62 +102,65 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
     Raises:
         Refused: a key, a permission or a database is not as it must be.
     """
-    clock = SystemClock()
+    clock, withdrawn = SystemClock(), Withdrawn()
     stores = await open_stores(settings, stack, clock)
     executor = ProcessExecutor(settings.engine.workers, settings.anonymize.memory_megabytes, PRELOAD)
     stack.push_async_callback(executor.close)
     drops = {name: posix_drop(name, drop) for name, drop in settings.drop.items()}
-    formats = SupportedFormats()
     catalog_step = CatalogStep(stores.catalog, stores.journal)
-    choices = Choices(keep_thumbnail=settings.anonymize.keep_thumbnail)
-    tools = Tools(stores.bucket, formats, HyperscanFactory(), IndependentReader(), settings.anonymize.thumbnail_pixels, choices)
-    anonymize = AnonymizeStep(
-        drops, settings.drop, stores.known, stores.linking, stores.journal, executor, tools, settings.anonymize, __version__
-    )
-    release = ReleaseStep(drops, settings.drop, stores.known, stores.bucket)
-    withdrawn = Withdrawn()
+    publisher = Publisher(stores.catalog, catalog_step, stores.journal.head, Layout(settings).published, settings.catalog.publish_seconds)
     intake: Intake
 
     async def settle(command: SettlePack) -> None:
         await intake.settle(command)
 
-    lanes = [
-        LaneSpec("settle", settle, SETTLE_WIDTH),
-        LaneSpec("anonymize", anonymize.run, settings.engine.workers + 1, ("bucket", "state")),
-        LaneSpec("store", StoreStep(stores.bucket, withdrawn).run, STORE_WIDTH, ("bucket",)),
-        LaneSpec("catalog", catalog_step.run, CATALOG_WIDTH, ("state",)),
-        LaneSpec("release", release.run, RELEASE_WIDTH),
-    ]
-    publisher = Publisher(stores.catalog, catalog_step, stores.journal.head, Layout(settings).published, settings.catalog.publish_seconds)
-
     async def catch_up() -> None:
         await catalog_step.catch_up(await stores.journal.head())
-
-    shared = Shared(stores.bucket, stores.catalog, stores.linking, stores.journal)
-    records = await open_records(settings, stack, Layout(settings).index, shared, catch_up)
-    lanes += records.lanes if records else ()
-    engine = Engine(stores.journal, lanes, _probes(settings, stores.bucket, drops), clock, _policy(settings), settings.engine.probe_seconds)
 
     async def suspend(away: Unavailable) -> None:
         await engine.places.suspend(Suspend(away.place, away.reason, away.detail))
 
-    wholeness = Wholeness(drops, formats, executor, settings.anonymize.timeout_seconds)
+    shared = Shared(stores.bucket, stores.catalog, stores.linking, stores.journal)
+    records = await open_records(settings, stack, Layout(settings).index, shared, catch_up)
+    lanes = [
+        LaneSpec("settle", settle, SETTLE_WIDTH),
+        *_image_lanes(settings, stores, drops, executor, withdrawn),
+        LaneSpec("catalog", catalog_step.run, CATALOG_WIDTH, ("state",)),
+        *(records.lanes if records else ()),
+    ]
+    engine = Engine(stores.journal, lanes, _probes(settings, stores.bucket, drops), clock, _policy(settings), settings.engine.probe_seconds)
+    wholeness = Wholeness(drops, SupportedFormats(), executor, settings.anonymize.timeout_seconds)
     watched = {name: _watched(drops[name], drop, Layout(settings).index) for name, drop in settings.drop.items()}
     intake = Intake(watched, stores.known, stores.journal, engine.submit, wholeness.missing, suspend, clock)
     withdrawals = Withdrawals(
         stores.journal, stores.catalog, stores.bucket, stores.linking, engine.submit, catch_up, publisher.publish_now, withdrawn
     )
-    services: RecordsServices | None = None
-    if records:
-        realigner = records.realigner(stores.journal, stores.catalog, engine, settings.catalog.publish_seconds)
-        services = RecordsServices(records.intake(stores.journal, engine, suspend, clock), realigner)
-    waiting = services.intake.waiting if services else {}
+    services = records.services(shared, engine, suspend, clock, settings.catalog.publish_seconds) if records else None
     lag = LagMeter(clock)
-    live = Live(engine, stores.journal if settings.mqtt.host else None, lag, intake.status, intake.close_batch, waiting, withdrawals.order)
+    outbox, waiting = stores.journal if settings.mqtt.host else None, services.intake.waiting if services else {}
+    live = Live(engine, outbox, lag, intake.status, intake.close_batch, waiting, withdrawals.order)
     desk = DaemonDesk(stores.journal, stores.catalog, settings.site.name, Layout(settings).disks, live)
     door = stack.enter_context(bind_socket(settings.api.socket, int(settings.api.socket_mode, 8)))
     server = ApiServer(create_app(desk), door)
     return Parts(stores, executor, engine, intake, publisher, _relay(settings, stores.journal, engine), lag, server, withdrawals, services)
+
+
+def _image_lanes(
+    settings: Settings, stores: Stores, drops: Mapping[str, PosixDrop], executor: ProcessExecutor, withdrawn: Withdrawn
+) -> list[LaneSpec]:
+    """The lanes of a pack that has settled."""
+    choices = Choices(keep_thumbnail=settings.anonymize.keep_thumbnail)
+    pixels = settings.anonymize.thumbnail_pixels
+    tools = Tools(stores.bucket, SupportedFormats(), HyperscanFactory(), IndependentReader(), pixels, choices)
+    anonymize = AnonymizeStep(
+        drops, settings.drop, stores.known, stores.linking, stores.journal, executor, tools, settings.anonymize, __version__
+    )
+    release = ReleaseStep(drops, settings.drop, stores.known, stores.bucket)
+    return [
+        LaneSpec("anonymize", anonymize.run, settings.engine.workers + 1, ("bucket", "state")),
+        LaneSpec("store", StoreStep(stores.bucket, withdrawn).run, STORE_WIDTH, ("bucket",)),
+        LaneSpec("release", release.run, RELEASE_WIDTH),
+    ]
 
 
 async def open_stores(settings: Settings, stack: AsyncExitStack, clock: SystemClock) -> Stores:

@@ -65,6 +65,7 @@ async def _serve(settings: Settings) -> None:
         # What was imported and assembled stays: else every full collection would visit all of it, and hold the loop meanwhile.
         gc.collect()
         gc.freeze()
+        stack.callback(gc.unfreeze)  # else what stayed is taken for leaked when the interpreter ends
         await _run(parts, notifier, stopping, settings)
 
 

@@ -69,18 +69,16 @@ class Records:
             LaneSpec("align", self.align.run, 1, ("bucket", "state", "records-reports")),
         ]
 
-    def intake(
-        self, journal: Journal, engine: Engine, suspend: Callable[[Unavailable], Awaitable[None]], clock: SystemClock
-    ) -> RecordsIntake:
-        """What watches the folder; made in the event loop."""
-        settings = self.load.settings
+    def services(
+        self, shared: Shared, engine: Engine, suspend: Callable[[Unavailable], Awaitable[None]], clock: SystemClock, seconds: float
+    ) -> RecordsServices:
+        """What runs in the background; made in the event loop. Late slides are looked for every so many seconds."""
         hints = InotifyHints(self.drop.root) if is_local(self.drop.root) else NoHints()
-        watched = WatchedRecords(self.drop, lambda: list(self.drop.walk(IGNORED)), hints, settings, self.load.contracts)
-        return RecordsIntake(watched, self.known, journal, engine.submit, suspend, clock)
-
-    def realigner(self, journal: Journal, catalog: Catalog, engine: Engine, seconds: float) -> Realigner:
-        """What looks for late slides."""
-        return Realigner(journal, catalog, self.align.linking, self.known, engine.submit, self.align.catch_up, seconds)
+        watched = WatchedRecords(self.drop, lambda: list(self.drop.walk(IGNORED)), hints, self.load.settings, self.load.contracts)
+        intake = RecordsIntake(watched, self.known, shared.journal, engine.submit, suspend, clock)
+        catch_up = self.align.catch_up
+        realigner = Realigner(shared.journal, shared.catalog, shared.linking, self.known, engine.submit, catch_up, seconds)
+        return RecordsServices(intake, realigner)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from slidekeeper.bootstrap.oneshot import anonymize_once, explain_once
 from slidekeeper.cli.context import Exit, plain_errors
 from slidekeeper.cli.render import print_json, print_rows
 
@@ -25,6 +24,8 @@ def anonymize(
     explain: Annotated[bool, typer.Option("--explain", help="Only print the plan: each range kept, given or zeroed, and why.")] = False,
 ) -> None:
     """Anonymize and prove; print a JSON report. Fails without any output when a slide cannot be proven clean."""
+    from slidekeeper.bootstrap.oneshot import anonymize_once, explain_once
+
     with plain_errors():
         if explain:
             print_rows(explain_once(source), PIECES, "")

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import httpx
 
-from slidekeeper.bootstrap.offline import reading_desk
 from slidekeeper.errors import Refused
 from slidekeeper.ports.desk import ReadingDesk
 from slidekeeper.settings.loader import Settings
@@ -70,6 +69,8 @@ class Door:
                 raise _silent(silent, "Ask again; if it stays so, see its log: `journalctl -u slidekeeper`") from None
 
     async def _ask_offline(self, question: Callable[[ReadingDesk], Awaitable[T]]) -> T:
+        from slidekeeper.bootstrap.offline import reading_desk
+
         async with reading_desk(self._settings) as desk:
             return await question(desk)
 

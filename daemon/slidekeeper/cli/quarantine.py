@@ -8,7 +8,6 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from slidekeeper.bootstrap.identified import reveal_files
 from slidekeeper.cli.context import plain_errors
 from slidekeeper.cli.door import Door
 from slidekeeper.cli.render import print_json, print_rows
@@ -46,6 +45,8 @@ def show_held(
     as_json: AsJson = False,
 ) -> None:
     """Show one pack; with --reveal also its files, for those who may read the restricted index."""
+    from slidekeeper.bootstrap.identified import reveal_files
+
     with plain_errors():
         settings = ctx.obj.settings()
         row = Door(settings).ask(f"/packs/{pack}", {}, lambda desk: desk.pack(pack))

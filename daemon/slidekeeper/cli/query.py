@@ -18,7 +18,6 @@ from typing import Annotated, Any, TextIO
 import typer
 from rich.console import Console
 
-from slidekeeper.bootstrap.querying import published_query
 from slidekeeper.cli.context import plain_errors
 from slidekeeper.cli.render import print_rows
 from slidekeeper.errors import Refused
@@ -54,6 +53,8 @@ def query(
         raise typer.BadParameter("Parquet is no text: give --output FILE")
     if form is Format.TABLE and output is not None:
         raise typer.BadParameter("a table is for the screen: give --format csv, json or parquet")
+    from slidekeeper.bootstrap.querying import published_query
+
     with plain_errors():
         asked = published_query(ctx.obj.settings())
         if form is Format.TABLE:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from slidekeeper.bootstrap.checking import check_records
 from slidekeeper.cli.context import Exit, plain_errors
 from slidekeeper.cli.door import Door
 from slidekeeper.cli.render import print_json, print_rows
 from slidekeeper.errors import Refused
-from slidekeeper.steps.records.checking import CheckReport
+
+if TYPE_CHECKING:
+    from slidekeeper.steps.records.checking import CheckReport
 
 app = typer.Typer(help="Records: the CSV files that come with a batch.", no_args_is_help=True)
 
@@ -129,6 +130,8 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with every fault.")] = False,
 ) -> None:
     """Tell by line, column and code what is wrong with a file. Prints no cell of it."""
+    from slidekeeper.bootstrap.checking import check_records
+
     with plain_errors():
         report = check_records(file, contract, ctx.obj.settings)
         if as_json:

@@ -10,9 +10,6 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from slidekeeper.bootstrap.daemon import run_daemon
-from slidekeeper.bootstrap.doctor import check_site
-from slidekeeper.bootstrap.initialize import initialize_site
 from slidekeeper.cli.context import Exit, plain_errors
 from slidekeeper.cli.door import Door
 from slidekeeper.cli.render import cell, print_json, print_rows, size
@@ -29,6 +26,8 @@ def register(app: typer.Typer) -> None:
 
 def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the site shall live.")]) -> None:
     """Write settings, keys and folders of a new site that needs no server."""
+    from slidekeeper.bootstrap.initialize import initialize_site
+
     with plain_errors():
         created = initialize_site(folder)
         console = Console(highlight=False)
@@ -39,6 +38,8 @@ def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the s
 
 def check(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Examine settings, permissions, limits, disk and broker; say what to do."""
+    from slidekeeper.bootstrap.doctor import check_site
+
     with plain_errors():
         findings = check_site(ctx.obj.settings())
         if as_json:
@@ -55,6 +56,8 @@ def check(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 def run(ctx: typer.Context) -> None:
     """Run the daemon in the foreground, until SIGTERM or Ctrl+C."""
+    from slidekeeper.bootstrap.daemon import run_daemon
+
     with plain_errors():
         run_daemon(ctx.obj.settings())
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from slidekeeper.errors import Permanent
 from slidekeeper.formats.aperio import Aperio
+from slidekeeper.formats.dicom import dicom_kind
 from slidekeeper.formats.generic_tiff import GenericTiff
 from slidekeeper.formats.tiff.pyramid import missing_part
 from slidekeeper.formats.tiff.reading import is_tiff
@@ -28,8 +29,9 @@ class SupportedFormats:
                 return candidate
         if is_tiff(source) and missing_part(source):
             raise Permanent("truncated", "the file's headers refer to bytes that are not there")
+        kind = dicom_kind(source)
         names = ", ".join(candidate.name for candidate in self.supported)
-        raise Permanent("unsupported-format", f"the image is none of: {names}")
+        raise Permanent("unsupported-format", f"{f'DICOM, {kind}; ' if kind else ''}the image is none of: {names}")
 
     def formats(self) -> Sequence[Format]:
         """All formats."""

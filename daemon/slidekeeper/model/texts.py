@@ -13,6 +13,9 @@ from collections.abc import Iterator
 SHORTEST_SECRET, LONGEST_SECRET = 4, 200
 """Characters; the search takes no pattern of some thousand bytes, and a part that survives is to be found too."""
 
+BETWEEN_ZEROS = re.compile(rb"[^\0]{%d,}" % SHORTEST_SECRET)
+WIDE_BETWEEN_ZEROS = re.compile("[^\0]+")
+"""Found, not split: most of a large value may be zeros."""
 LINE_BREAKS = re.compile(rb"[\t\n\v\f\r]+")
 BASE64 = re.compile(rb"(?<![A-Za-z0-9+/])(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?(?![A-Za-z0-9+/=])")
 SHORTEST_BASE64 = 8
@@ -21,10 +24,10 @@ SHORTEST_BASE64 = 8
 
 def readable_in(value: bytes, utf16: bool = False) -> list[bytes]:
     """The texts of a value: its parts between zeros, and the whole where it is or looks like UTF-16 (little-endian unless marked)."""
-    parts = [part.decode("utf-8" if _is_utf8(part) else "latin-1") for part in value.split(b"\0")]
+    parts = [part.decode("utf-8" if _is_utf8(part) else "latin-1") for part in BETWEEN_ZEROS.findall(value)]
     wide = "utf-16-le" if utf16 else _utf16_of(value)
     if wide:
-        parts += value[: len(value) // 2 * 2].decode(wide, "replace").lstrip("\ufeff").split("\0")
+        parts += WIDE_BETWEEN_ZEROS.findall(value[: len(value) // 2 * 2].decode(wide, "replace").lstrip("\ufeff"))
     return [line for part in parts for line in text_lines(part.encode()) if is_text(line)]
 
 

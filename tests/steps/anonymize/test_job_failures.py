@@ -186,7 +186,7 @@ def test_a_source_that_shrinks_while_it_is_planned_is_a_change_and_no_fault(benc
 class Unplugged(Careless):
     """The share goes away while the headers are read."""
 
-    def plan(self, source: Source) -> Anonymization:
+    def plan(self, source: Source, choices: Choices = USUAL) -> Anonymization:
         raise OSError(errno.ESTALE, "Stale file handle", BARCODE)
 
 

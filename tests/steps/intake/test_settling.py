@@ -124,9 +124,15 @@ def test_a_late_image_mends_an_incomplete_pack() -> None:
     assert steps(looks)[-1] == Examine()
 
 
-@pytest.mark.parametrize("fault", ["worker-timeout", "worker-crashed", "worker-memory", "worker-error"])
+@pytest.mark.parametrize("fault", ["worker-timeout", "worker-memory", "worker-error"])
 def test_an_image_that_brings_down_its_worker_is_held_at_once(fault: str) -> None:
     assert after_fault(Watch(0.0, 0.0), fault, SITE, QUIET) == Hold(fault)
+
+
+def test_an_image_whose_worker_died_is_examined_once_more_for_it_may_have_died_of_something_else() -> None:
+    watch = Watch(0.0, 0.0)
+    assert after_fault(watch, "worker-crashed", SITE, QUIET) == Wait(2 * QUIET)
+    assert after_fault(watch, "worker-crashed", SITE, 2 * QUIET) == Hold("worker-crashed")
 
 
 def test_a_notice_that_never_comes_is_reported_once() -> None:

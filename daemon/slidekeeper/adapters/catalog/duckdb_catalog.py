@@ -192,6 +192,8 @@ class DuckdbCatalog:
         await self._close_connections()
         for thread in (self._publishing, self._asking, self._writing):
             thread.shutdown()
+        # DuckDB's bindings complain at length, into the log, of every connection that outlives the interpreter.
+        del self._connection, self._questions, self._publications
 
     def _use(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection

@@ -13,12 +13,13 @@ from typing import TypeAlias
 
 from slidekeeper.model.phi import FileIdentity, Role
 from slidekeeper.settings.sections import DropSettings
+from slidekeeper.workflow.retry import FEW_ATTEMPTS
 
 WORST_FIRST = ("not-a-regular-file", "invalid-barcode", "ambiguous-pack")
 """Faults that no waiting mends."""
 
 WORKERS_FAULT = "worker-"
-"""What a fault begins with when the image brought down the worker that examined it: it would do so again, and hold up all others."""
+"""What a fault begins with when the image brought down the worker that examined it: waiting mends nothing, and others wait too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Watch:
     identities: tuple[FileIdentity | None, ...] = ()
     looks: int = 0
     stuck: bool = False
+    crashes: int = 0
+    """So often it brought down the worker that examined it."""
     came_back: bool = False
     """It had settled before, and changed behind that."""
 
@@ -115,7 +118,10 @@ def next_step(watch: Watch, looks: Sequence[Look], barcode_is_valid: bool, setti
 
 def after_fault(watch: Watch, fault: str, settings: DropSettings, now: float) -> Step:
     """What to do about a quiet pack with a fault: wait for what may mend it, then hold it."""
-    if fault in WORST_FIRST or fault.startswith(WORKERS_FAULT) or now - watch.quiet_since >= settings.incomplete_seconds:
+    if fault.startswith(WORKERS_FAULT):
+        watch.crashes += 1
+        return Hold(fault) if watch.crashes >= FEW_ATTEMPTS.get(fault, 1) else Wait(now + settings.settle_seconds)
+    if fault in WORST_FIRST or now - watch.quiet_since >= settings.incomplete_seconds:
         return Hold(fault)
     return Wait(min(watch.quiet_since + settings.incomplete_seconds, now + settings.settle_seconds))
 
