@@ -29,7 +29,7 @@ from slidekeeper.steps.records.audit import Identifiers, audit
 from slidekeeper.steps.records.canaries import plant, remove
 from slidekeeper.steps.records.rules import check_rules, only
 from slidekeeper.steps.records.scrubbing import Sample, sampled, scrubber_of, scrubs
-from slidekeeper.steps.records.small_cells import quasi_columns, rows_in_small_cells, small_cells
+from slidekeeper.steps.records.small_cells import SmallCells, quasi_columns, small_cells
 from slidekeeper.steps.records.transform import Keys, Scrub, oldest_patients, transform
 
 REPORTED_REJECTS = 100_000
@@ -175,14 +175,15 @@ def _loaded(request: LoadRequest) -> Loaded:
         part.outgoing = remove(part.outgoing)
     seed = secrets.randbits(32)
     samples = [sample for part in sound for sample in sampled(part.contract, part.outgoing, request.review_share, seed)]
-    rare = tuple(combination for part in sound for combination in _rare(part))
-    return Loaded(tuple(_write(request, part) for part in sound), tuple(samples), rare)
+    small = [small_cells(part.outgoing, quasi_columns(part.contract)) for part in sound]
+    rare = tuple(combination for part, cells in zip(sound, small, strict=True) for combination in _rare(part.contract.source, cells))
+    facts = tuple(_write(request, part, cells) for part, cells in zip(sound, small, strict=True))
+    return Loaded(facts, tuple(samples), rare)
 
 
-def _rare(part: _Sound) -> Iterator[RareCombination]:
-    report = small_cells(part.outgoing, quasi_columns(part.contract)).filter(pl.col("small") > 0)
-    for columns, *counts in report.iter_rows():
-        yield RareCombination(part.contract.source, " + ".join(columns), *counts)
+def _rare(source: str, cells: SmallCells) -> Iterator[RareCombination]:
+    for columns, *counts in cells.report.filter(pl.col("small") > 0).iter_rows():
+        yield RareCombination(source, " + ".join(columns), *counts)
 
 
 def _scrubber(request: LoadRequest, sound: Sequence[_Sound]) -> Scrub | None:
@@ -210,10 +211,10 @@ def _search(sound: Sequence[_Sound], identifiers: Identifiers) -> None:
         raise Permanent("identifier-found", where, "Correct the contract of this column, or the rows, and retry")
 
 
-def _write(request: LoadRequest, part: _Sound) -> SourceFacts:
+def _write(request: LoadRequest, part: _Sound, cells: SmallCells) -> SourceFacts:
     clean = part.outgoing
     stream = io.BytesIO()
-    clean.write_parquet(stream, compression="zstd", row_group_size=ROW_GROUP)
+    clean.write_parquet(stream, compression="zstd", compression_level=1, row_group_size=ROW_GROUP)
     data = stream.getvalue()
     request.bucket.put(request.aside, f"{part.contract.source}.parquet", data)
     return SourceFacts(
@@ -223,7 +224,7 @@ def _write(request: LoadRequest, part: _Sound) -> SourceFacts:
         rows=clean.height,
         rejected=dict(part.rejected),
         columns=tuple(clean.columns),
-        small_cells=rows_in_small_cells(clean, quasi_columns(part.contract)),
+        small_cells=cells.rows,
         digest=f"blake3:{blake3(data).hexdigest()}",
     )
 
