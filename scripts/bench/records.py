@@ -4,8 +4,8 @@
 
 Seconds of the whole and the highest memory of worker and daemon, against DuckDB reading the same file as text and writing it as Parquet.
 
-As in a hospital, the slides have their numbers before the clock starts: records wait for the images of their batch. Their cases and patients
-are all new, and are drawn, sealed and stored within the measured time.
+As in a hospital, the slides have their numbers before the clock starts: records wait for the images of their batch. Cases and patients
+are all new: their numbers are drawn, sealed and stored within the measured time.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ async def bench_desk(folder: Path, rules: Contract) -> AsyncIterator[RecordsDesk
         settings = RecordsSettings()
         desk.load_step = LoadStep(
             step.drop, desk.contracts, step.known, step.linking, executor, step.reader, step.bucket, step.reports, settings,
-            step.clock, step.journal, step.version,
+            step.clock, step.journal, step.version, step.scratch,
         )  # fmt: skip
         await desk.open_batch()
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +179,22 @@ async def test_a_review_holds_for_the_files_that_were_read_and_no_others(desk: R
     deliver(desk, seed=3)
     with pytest.raises(Permanent, match="needs-review"):
         await desk.load_step.run(await desk.settle())
+
+
+class NoScratch:
+    """Lends places that nobody can open."""
+
+    @contextmanager
+    def lend(self, count: int) -> Iterator[tuple[Path, ...]]:
+        yield (Path("/nowhere/rows"),) * count
+
+
+async def test_where_no_memory_is_lent_the_files_are_read_again_and_nothing_else_changes(desk: RecordsDesk) -> None:
+    deliver(desk, mistakes=True)
+    lent = await desk.load()
+    await desk.align()
+    rows = desk.rows("patients")
+    desk.load_step = replace(desk.load_step, scratch=NoScratch())
+    event = await desk.load(revision=2)
+    assert [source.rejected for source in event.facts.sources] == [source.rejected for source in lent.facts.sources]
+    assert desk.rows("patients", revision=2).equals(rows)

@@ -1,7 +1,7 @@
 """What a worker does with one batch's files: pure functions of one picklable argument. Raw rows live in its memory and nowhere else.
 
-The files are read twice: first to learn which identifiers need numbers, then, with the numbers, to write what may leave. Keys never
-reach the worker.
+There are two calls: first to learn which identifiers need numbers, then, with the numbers, to write what may leave. The first leaves the
+sound rows in memory that the daemon lends; where it may not, the second reads the files again. Keys never reach the worker.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 
 import polars as pl
 from blake3 import blake3
@@ -24,7 +25,7 @@ from slidekeeper.model.records import SourceFacts
 from slidekeeper.ports.bucket import Bucket
 from slidekeeper.ports.drop import Drop
 from slidekeeper.ports.names import NamesModel
-from slidekeeper.ports.tables import LINE, TableReader
+from slidekeeper.ports.tables import TableReader
 from slidekeeper.steps.records.audit import Identifiers, audit
 from slidekeeper.steps.records.canaries import plant, remove
 from slidekeeper.steps.records.rules import check_rules, only
@@ -44,6 +45,8 @@ class SourceRequest:
 
     member: Member
     contract: Contract
+    place: Path
+    """Lent memory (see :class:`slidekeeper.ports.scratch.Scratch`), for the sound rows as an Arrow file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ class Survey:
     """Distinct identifiers in sound rows, by domain."""
     rejects: tuple[Reject, ...]
     needs_offsets: bool
+    left: Mapping[str, Mapping[str, int]]
+    """Sources whose sound rows lie in their places now, and how often each code occurs among their rejects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,7 @@ class LoadRequest:
     """The survey's request again, with the numbers that were drawn since."""
 
     survey: SurveyRequest
+    left: Mapping[str, Mapping[str, int]]
     keys: Keys
     bucket: Bucket
     aside: str
@@ -133,15 +139,18 @@ def survey_records(request: SurveyRequest) -> Survey:
     """
     values: dict[Domain, list[pl.Series]] = {domain: [] for domain in Domain}
     rejects: list[Reject] = []
+    left: dict[str, Mapping[str, int]] = {}
     for source in request.sources:
         rows, found = _read(request, source)
         for domain, column in _identified(source.contract):
             values[domain].append(rows[column.name].drop_nulls().unique().rename(domain))
         rejects += _listed(source.contract.source, found)
+        if _leave(rows, source.place):
+            left[source.contract.source] = Counter(found["code"])
         del rows
     hidden = {domain: Concealed(tuple(pl.concat(found).unique().sort()) if found else ()) for domain, found in values.items()}
     shifts = any(column.action is Action.SHIFT for source in request.sources for column in source.contract.columns)
-    return Survey(hidden, tuple(rejects), shifts)
+    return Survey(hidden, tuple(rejects), shifts, left)
 
 
 def load_records(request: LoadRequest) -> Loaded:
@@ -194,13 +203,23 @@ def _scrubber(request: LoadRequest, sound: Sequence[_Sound]) -> Scrub | None:
 
 def _checked(request: LoadRequest, source: SourceRequest) -> _Sound:
     """Sound rows of everybody whose consent stands."""
-    rows, rejects = _read(request.survey, source)
+    rows, rejected = _found(request, source)
     for domain, column in _identified(source.contract):
         linked = pl.Series(list(request.keys.numbers.get(domain, ())), dtype=pl.String)
         standing = rows[column.name].is_null() | rows[column.name].is_in(linked.implode()).fill_null(False)
-        told = pl.DataFrame([rows[LINE].filter(~standing)]).with_columns(column=pl.lit(column.name), code=pl.lit(CONSENT_WITHDRAWN))
-        rows, rejects = only(rows, standing), pl.concat([rejects, told])
-    return _Sound(source.contract, rows, Counter(rejects["code"]))
+        rejected += Counter({CONSENT_WITHDRAWN: int((~standing).sum())})
+        rows = only(rows, standing)
+    return _Sound(source.contract, rows, rejected)
+
+
+def _found(request: LoadRequest, source: SourceRequest) -> tuple[pl.DataFrame, Counter[str]]:
+    """Sound rows and rejects by code, as the survey left them; read again where it could not."""
+    left = request.left.get(source.contract.source)
+    if left is None:
+        rows, rejects = _read(request.survey, source)
+        return rows, Counter(rejects["code"])
+    _refuse_change(request.survey, source)
+    return pl.read_ipc(source.place), Counter(left)
 
 
 def _search(sound: Sequence[_Sound], identifiers: Identifiers) -> None:
@@ -236,10 +255,24 @@ def _read(request: SurveyRequest, source: SourceRequest) -> tuple[pl.DataFrame, 
             table = request.reader.read(stream, source.contract)
         except Permanent as wrong:
             raise Permanent(wrong.reason, f"{source.contract.source}: {wrong.detail}", wrong.remedy) from None
-    if request.drop.identify(source.member.path) != source.member.identity:
-        raise SourceChanged("source-changed", "a file of records changed while it was read")
+    _refuse_change(request, source)
     rows, rejects = check_rules(table.rows.reveal(), source.contract)
     return rows, pl.concat([table.rejects, rejects]).sort("line")
+
+
+def _refuse_change(request: SurveyRequest, source: SourceRequest) -> None:
+    if request.drop.identify(source.member.path) != source.member.identity:
+        raise SourceChanged("source-changed", "a file of records changed while it was read")
+
+
+def _leave(rows: pl.DataFrame, place: Path) -> bool:
+    """Whether the rows lie there now; they need not, and then the file is read twice."""
+    try:
+        with place.open("wb") as lent:
+            rows.write_ipc(lent)
+    except OSError:
+        return False
+    return True
 
 
 def _identified(contract: Contract) -> Iterator[tuple[Domain, Column]]:
