@@ -31,7 +31,7 @@ from slidekeeper.steps.records.canaries import plant, remove
 from slidekeeper.steps.records.rules import check_rules, only
 from slidekeeper.steps.records.scrubbing import Sample, sampled, scrubber_of, scrubs
 from slidekeeper.steps.records.small_cells import SmallCells, quasi_columns, small_cells
-from slidekeeper.steps.records.transform import Keys, Scrub, oldest_patients, transform
+from slidekeeper.steps.records.transform import Keys, Scrub, needed_columns, oldest_patients, transform
 
 REPORTED_REJECTS = 100_000
 """Rejected rows that the hospital's report names one by one; beyond that the file is wrong as a whole."""
@@ -176,6 +176,8 @@ def _loaded(request: LoadRequest) -> Loaded:
         part.rows, canary = plant(part.rows, part.contract)
         identifiers, keys = [*identifiers, Identifiers.of_canary(canary)], keys.with_canary(canary)
     scrub = _scrubber(request, sound)
+    for part in sound:
+        part.rows = part.rows.select(needed_columns(part.contract))
     for part in sound:
         part.outgoing = transform(part.rows, part.contract, keys, request.today, scrub, oldest)
         part.rows = part.rows.clear()

@@ -141,11 +141,11 @@ class LoadStep:
         return Keys(numbers, offsets)
 
     async def _numbers(self, domain: Domain, values: Sequence[str]) -> Mapping[str, str]:
-        gone = await self.linking.withdrawn(domain, [Concealed(value) for value in values])
-        standing = [value for value, withdrawn in zip(values, gone, strict=True) if not withdrawn]
-        hidden = [Concealed(value) for value in standing]
-        found = await (self.linking.refer_slides(hidden) if domain is Domain.SLIDE else self.linking.refer(domain, hidden))
-        return dict(zip(standing, found, strict=True))
+        hidden = [Concealed(value) for value in values]
+        gone = await self.linking.withdrawn(domain, hidden)
+        standing = [value for value, withdrawn in zip(hidden, gone, strict=True) if not withdrawn]
+        found = await (self.linking.refer_slides(standing) if domain is Domain.SLIDE else self.linking.refer(domain, standing))
+        return {value.reveal(): number for value, number in zip(standing, found, strict=True)}
 
     async def _report(self, files: RecordsFiles, survey: Survey) -> None:
         names = {file.source: Concealed(file.member.path.reveal().decode("utf-8", "surrogateescape")) for file in files.files}
