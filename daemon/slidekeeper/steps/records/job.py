@@ -235,7 +235,7 @@ def _search(sound: Sequence[_Sound], identifiers: Identifiers) -> None:
 def _write(request: LoadRequest, part: _Sound, cells: SmallCells) -> SourceFacts:
     clean = part.outgoing
     stream = io.BytesIO()
-    clean.write_parquet(stream, compression="zstd", compression_level=1, row_group_size=ROW_GROUP)
+    clean.write_parquet(stream, compression="zstd", row_group_size=ROW_GROUP)
     data = stream.getvalue()
     request.bucket.put(request.aside, f"{part.contract.source}.parquet", data)
     return SourceFacts(
