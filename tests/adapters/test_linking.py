@@ -65,7 +65,7 @@ async def test_every_barcode_has_a_12_digit_number_of_its_own(linking: SqliteLin
 
 async def test_a_number_that_was_drawn_before_is_not_drawn_again(linking: SqliteLinking, monkeypatch: pytest.MonkeyPatch) -> None:
     draws = iter(["100000000001", "100000000001", "100000000001", "100000000002"])
-    monkeypatch.setattr("slidekeeper.adapters.linking.store.new_slide_number", lambda: next(draws))
+    monkeypatch.setattr("slidekeeper.adapters.linking.store.new_slide_numbers", lambda count: [next(draws) for _ in range(count)])
     assert await linking.slide_number(Barcode("one")) == "100000000001"
     assert await linking.slide_number(Barcode("two")) == "100000000002"
 

@@ -88,7 +88,8 @@ async def test_more_values_than_one_portion_are_answered_alike(linking: SqliteLi
 
 
 async def test_many_draws_that_collide_still_end_with_a_number_for_each(linking: SqliteLinking, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("slidekeeper.adapters.linking.store.new_slide_number", lambda: str(10**11 + secrets.randbelow(60)))
+    drawn = "slidekeeper.adapters.linking.store.new_slide_numbers"
+    monkeypatch.setattr(drawn, lambda count: [str(10**11 + secrets.randbelow(60)) for _ in range(count)])
     numbers = await linking.refer(Domain.PATIENT, concealed(*(f"MRN{index}" for index in range(50))))
     assert len(set(numbers)) == 50
 

@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from slidekeeper.model.identity import BatchId, PackId, SlideNumber, new_batch_id, new_pack_id, new_slide_number, revision_key
+from slidekeeper.model.identity import (
+    BatchId,
+    PackId,
+    SlideNumber,
+    new_batch_id,
+    new_pack_id,
+    new_slide_number,
+    new_slide_numbers,
+    revision_key,
+)
 from slidekeeper.model.slide import ImageFacts, Level, SlideFacts
 
 IMAGE = ImageFacts(format="aperio", extension=".svs", levels=(Level(width=9, height=8, tile_width=4, tile_height=4),), compression="jpeg")
@@ -36,7 +45,9 @@ def test_a_batch_id_has_twelve_hexadecimal_digits() -> None:
 
 
 def test_a_slide_number_has_twelve_digits_and_no_leading_zero() -> None:
-    assert all(re.fullmatch("[1-9][0-9]{11}", new_slide_number()) for _ in range(500))
+    numbers = new_slide_numbers(500)
+    assert len(numbers) == 500
+    assert all(re.fullmatch("[1-9][0-9]{11}", number) for number in [new_slide_number(), *numbers])
 
 
 @pytest.mark.parametrize("draw", [new_pack_id, new_batch_id, new_slide_number])

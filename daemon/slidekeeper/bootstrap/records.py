@@ -18,6 +18,7 @@ from slidekeeper.adapters.drop.mounts import is_local
 from slidekeeper.adapters.drop.posix import PosixDrop
 from slidekeeper.adapters.executor.processes import ProcessExecutor
 from slidekeeper.adapters.reports.csv_reports import CsvReports
+from slidekeeper.adapters.scratch import MemoryScratch
 from slidekeeper.adapters.tables.duckdb_csv import DuckdbCsvReader
 from slidekeeper.engine.engine import Engine
 from slidekeeper.engine.lane import LaneSpec
@@ -125,6 +126,7 @@ async def open_records(settings: Settings, stack: AsyncExitStack, index: Path, s
         clock,
         shared.journal,
         __version__,
+        MemoryScratch(),
         model,
     )
 

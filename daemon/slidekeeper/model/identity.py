@@ -29,8 +29,20 @@ def new_batch_id() -> BatchId:
 
 def new_slide_number() -> SlideNumber:
     """Draw a random 12-digit number without a leading zero, so that no spreadsheet shortens it."""
+    (number,) = new_slide_numbers(1)
+    return number
+
+
+def new_slide_numbers(count: int) -> list[SlideNumber]:
+    """Draw ``count`` such numbers, each by itself: two may be the same. Many at once are much quicker than one by one."""
     low = 10 ** (SLIDE_NUMBER_DIGITS - 1)
-    return SlideNumber(str(low + secrets.randbelow(9 * low)))
+    numbers: list[SlideNumber] = []
+    while len(numbers) < count:
+        # 40 random bits each; those that reach beyond the last number are drawn anew, so that all are equally likely.
+        drawn = secrets.token_bytes(5 * (count - len(numbers)))
+        values = (int.from_bytes(drawn[start : start + 5]) for start in range(0, len(drawn), 5))
+        numbers += [SlideNumber(str(low + value)) for value in values if value < 9 * low]
+    return numbers
 
 
 def slide_key(number: SlideNumber) -> str:

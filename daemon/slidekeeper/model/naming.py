@@ -15,7 +15,7 @@ IMAGE_EXTENSIONS = (
 
 def normal_form(value: str) -> str:
     """A case or patient id as it is looked up: composed (Unicode NFC), without outer white space."""
-    return unicodedata.normalize("NFC", value).strip()
+    return value.strip() if value.isascii() else unicodedata.normalize("NFC", value).strip()
 
 
 def barcode_in(name: str) -> str:
@@ -23,7 +23,8 @@ def barcode_in(name: str) -> str:
 
     What follows the dot of a name without such an extension belongs to the barcode: ``S26.1`` and ``S26.2`` are two slides.
     """
-    return name[: -_extension_length(name)] if _extension_length(name) else name
+    length = _extension_length(name)
+    return name[:-length] if length else name
 
 
 def alias_form(name: str) -> str:
@@ -32,16 +33,20 @@ def alias_form(name: str) -> str:
     NFC, without outer white space, case folded (Unicode 3.13, full case folding), without image extensions. Idempotent.
     """
     form = _folded(name)
-    while _extension_length(form):
-        form = _folded(barcode_in(form))
+    while (shorter := barcode_in(form)) != form:
+        form = _folded(shorter)
     return form
 
 
 def _folded(name: str) -> str:
+    if name.isascii():
+        return name.strip().lower()  # the same, and most names are
     return normal_form(normal_form(name).casefold())
 
 
 def _extension_length(name: str) -> int:
     """Characters of the image extension; 0 where there is none, or nothing before it."""
     lowered = name[-10:].lower()
+    if not lowered.endswith(IMAGE_EXTENSIONS):
+        return 0
     return next((len(extension) for extension in IMAGE_EXTENSIONS if lowered.endswith(extension) and len(name) > len(extension)), 0)

@@ -19,6 +19,7 @@ from slidekeeper.adapters.journal.sqlite import SqliteJournal
 from slidekeeper.adapters.linking.keys import Key
 from slidekeeper.adapters.linking.sqlite import SqliteLinking
 from slidekeeper.adapters.reports.csv_reports import CsvReports
+from slidekeeper.adapters.scratch import MemoryScratch
 from slidekeeper.adapters.tables.duckdb_csv import DuckdbCsvReader
 from slidekeeper.messages.commands import AlignRecords, LoadRecords
 from slidekeeper.messages.events import (
@@ -97,6 +98,7 @@ class RecordsDesk:
             SystemClock(),
             self.journal,
             "0.1.0",
+            MemoryScratch(),
         )
         self.align_step = AlignStep(self.bucket, self.catalog, self.linking, self.reports, self._session, self.catch_up)
         self.realigner = Realigner(self.journal, self.catalog, self.linking, self.known, self.journal.commit, self.catch_up, 0.01)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from slidekeeper.errors import Permanent
 from slidekeeper.messages.events import RecordsArrived, RecordsLoaded, RecordsQuarantined, RecordsRetried, RecordsSettled
-from slidekeeper.model.contract import Action, Contract
+from slidekeeper.model.contract import Action, Contract, Domain
 from slidekeeper.steps.records import job
 from slidekeeper.steps.records.transform import transform
 from steps.records.records_desk import BATCH, RECORDS, RecordsDesk, records_desk
@@ -103,18 +105,17 @@ async def test_an_unknown_column_holds_the_records_and_says_where(desk: RecordsD
 async def test_a_transformation_that_leaks_is_caught_before_anything_is_published(
     desk: RecordsDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    planted = deliver(desk)
-    person = next(iter(planted.patients.values()))
+    deliver(desk)
 
     def leaking(rows: pl.DataFrame, contract: Contract, *rest: Any, **more: Any) -> pl.DataFrame:
-        return transform(rows, contract, *rest, **more).with_columns(note=rows["Comment"])
+        return transform(rows, contract, *rest, **more).with_columns(note=rows[contract.of_domain(Domain.SLIDE).name])
 
     monkeypatch.setattr(job, "transform", leaking)
     with pytest.raises(Permanent) as held:
         await desk.load()
     assert held.value.reason == "identifier-found"
     assert "imagery.note: " in held.value.detail
-    assert person.last not in str(held.value)
+    assert "S26" not in str(held.value)
     assert desk.bucket.asides() == set()
     assert not desk.bucket.has("records")
 
@@ -177,3 +178,22 @@ async def test_a_review_holds_for_the_files_that_were_read_and_no_others(desk: R
     deliver(desk, seed=3)
     with pytest.raises(Permanent, match="needs-review"):
         await desk.load_step.run(await desk.settle())
+
+
+class NoScratch:
+    """Lends places that nobody can open."""
+
+    @contextmanager
+    def lend(self, count: int) -> Iterator[tuple[Path, ...]]:
+        yield (Path("/nowhere/rows"),) * count
+
+
+async def test_where_no_memory_is_lent_the_files_are_read_again_and_nothing_else_changes(desk: RecordsDesk) -> None:
+    deliver(desk, mistakes=True)
+    lent = await desk.load()
+    await desk.align()
+    rows = desk.rows("patients")
+    desk.load_step = replace(desk.load_step, scratch=NoScratch())
+    event = await desk.load(revision=2)
+    assert [source.rejected for source in event.facts.sources] == [source.rejected for source in lent.facts.sources]
+    assert desk.rows("patients", revision=2).equals(rows)

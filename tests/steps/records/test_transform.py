@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slidekeeper.errors import Permanent, Refused
-from slidekeeper.model.contract import Column, Dialect, Domain
+from slidekeeper.model.contract import Column, Contract, Dialect, Domain
 from slidekeeper.steps.records.generalizing import class_labels
-from slidekeeper.steps.records.transform import Keys, Scrub, oldest_patients, output_columns, transform
+from slidekeeper.steps.records.transform import Keys, Scrub, needed_columns, oldest_patients, output_columns, transform
 from slidekeeper.steps.records.zip3 import restricted_prefixes
 from steps.records.ward import PATIENT, SHIFTS, TODAY, YEARS, hide_names, keys_for, rows_of, table
 
@@ -71,6 +71,15 @@ def test_the_columns_that_come_out_are_those_announced(scrub: Scrub | None) -> N
     out = transform(rows, YEARS, keys_for(rows, YEARS), TODAY, scrub)
     assert tuple(out.columns) == output_columns(YEARS, scrubbing=scrub is not None)
     assert ("note" in out.columns) == (scrub is not None)
+
+
+@pytest.mark.parametrize("contract", [YEARS, SHIFTS])
+def test_columns_that_are_not_needed_change_nothing(contract: Contract) -> None:
+    rows = rows_of({}, {"Age": "95"})
+    keys = keys_for(rows, contract)
+    needed = needed_columns(contract)
+    assert len(needed) < rows.width
+    assert transform(rows.select(needed), contract, keys, TODAY, hide_names).equals(transform(rows, contract, keys, TODAY, hide_names))
 
 
 def test_what_is_empty_stays_empty() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,8 +15,10 @@ from slidekeeper.adapters.linking.sealing import Seal, as_bytes
 from slidekeeper.errors import Refused, Temporary
 from slidekeeper.model.concealed import Concealed
 from slidekeeper.model.contract import Domain
-from slidekeeper.model.identity import new_slide_number
+from slidekeeper.model.identity import new_slide_numbers
 from slidekeeper.model.naming import alias_form, normal_form
+
+ROWS_AT_ONCE = 100
 
 Opening = Callable[[sqlite3.Connection, Concealed[bytes]], Seal]
 
@@ -68,10 +71,10 @@ class Store:
         The rows must be taken before the next question is asked.
         """
         is_alone = not self.connection.in_transaction
-        if is_alone:  # else each value would be a transaction of its own
+        if is_alone:  # else each statement would be a transaction of its own
             self.connection.execute("BEGIN")
         self.connection.execute("DELETE FROM asked")
-        self.connection.executemany("INSERT INTO asked VALUES (?)", ((value,) for value in values))
+        self._insert("INSERT INTO asked", ((value,) for value in values))
         if is_alone:
             self.connection.execute("COMMIT")
         return self.connection.execute(question, parameters)
@@ -88,11 +91,12 @@ class Store:
     def link(self, domain: Domain, fresh: Mapping[bytes, str]) -> dict[bytes, str]:
         """Draw a number for each lookup of a value that has none yet; in a transaction."""
         numbers = dict(zip(fresh, self._draw(len(fresh)), strict=True))
-        rows = ((lookup, numbers[lookup], self.seal.seal(domain.value, as_bytes(value))) for lookup, value in fresh.items())
+        ordered = sorted(fresh)  # an index that is filled in its own order is filled several times as fast as in any other
+        sealed = self.seal.seal_all(domain.value, (as_bytes(fresh[lookup]) for lookup in ordered))
         self.connection.execute("DELETE FROM fresh")
-        self.connection.executemany("INSERT INTO fresh VALUES (?, ?, ?)", rows)
-        # Their index is filled in its own order, which is several times as fast as in any other.
-        link = "INSERT INTO links SELECT ?, lookup, number, sealed, ? FROM fresh ORDER BY lookup"
+        self._insert("INSERT INTO fresh", zip(ordered, map(numbers.__getitem__, ordered), sealed, strict=True))
+        # One statement for all: their domain is checked in a fraction of the time that as many statements take.
+        link = "INSERT INTO links SELECT ?, lookup, number, sealed, ? FROM fresh ORDER BY rowid"
         self.connection.execute(link, (domain.value, self.seal.ring.version))
         if domain is Domain.SLIDE:
             self.keep_aliases((value, numbers[key]) for key, value in fresh.items())
@@ -100,8 +104,8 @@ class Store:
 
     def keep_aliases(self, named: Iterable[tuple[str, str]]) -> None:
         """Remember that a slide is found under the alias form of a barcode or name; pairs of that and the number."""
-        rows = ((self.seal.keyed_hash("alias", as_bytes(alias_form(name))), number) for name, number in named)
-        self.connection.executemany("INSERT OR IGNORE INTO aliases VALUES (?, ?)", rows)
+        rows = [(self.seal.keyed_hash("alias", as_bytes(alias_form(name))), number) for name, number in named]
+        self._insert("INSERT OR IGNORE INTO aliases", sorted(rows))
 
     def scrub(self) -> None:
         """Leave nothing in the file that was removed or overwritten.
@@ -123,9 +127,16 @@ class Store:
     def _draw(self, count: int) -> list[str]:
         """Numbers that were never drawn before, in the order of drawing, which is random."""
         numbers: list[str] = []
-        draw = "INSERT OR IGNORE INTO numbers SELECT value FROM asked ORDER BY value RETURNING number"
         while len(numbers) < count:
-            drawn = dict.fromkeys(new_slide_number() for _ in range(count - len(numbers)))
-            new = {number for (number,) in self.matching(draw, drawn)}
-            numbers += [number for number in drawn if number in new]
+            drawn = dict.fromkeys(new_slide_numbers(count - len(numbers)))
+            before = {number for (number,) in self.matching("SELECT number FROM asked CROSS JOIN numbers ON number = value", sorted(drawn))}
+            self.connection.execute("INSERT OR IGNORE INTO numbers SELECT value FROM asked ORDER BY rowid")
+            numbers += [number for number in drawn if number not in before]
         return numbers
+
+    def _insert(self, into: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Insert rows, many with each statement: one by one takes twice the time."""
+        left = iter(rows)
+        while group := list(islice(left, ROWS_AT_ONCE)):
+            row = f"({', '.join('?' * len(group[0]))})"
+            self.connection.execute(f"{into} VALUES {', '.join([row] * len(group))}", tuple(chain.from_iterable(group)))

@@ -13,9 +13,17 @@ UMLAUTS = {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue
 
 def folded(texts: pl.Series) -> pl.Series:
     """Words without accents, in small letters, one space between them: ``O'Brien-Müller`` is ``o brien muller``."""
-    small = texts.str.normalize("NFKD").str.to_lowercase().str.replace_all(r"\p{M}+", "")
-    plain = small.str.replace_many(list(UNDECOMPOSED), list(UNDECOMPOSED.values()))
+    accented = texts.str.len_bytes() != texts.str.len_chars()
+    plain = texts.str.to_lowercase()
+    if accented.any():
+        plain = plain.scatter(accented.arg_true(), _without_accents(texts.filter(accented)))
     return plain.str.replace_all(r"[^\p{L}\p{N}]+", " ").str.strip_chars()
+
+
+def _without_accents(texts: pl.Series) -> pl.Series:
+    """Small letters, as far as they are letters of the Latin alphabet without any mark."""
+    small = texts.str.normalize("NFKD").str.to_lowercase().str.replace_all(r"\p{M}+", "")
+    return small.str.replace_many(list(UNDECOMPOSED), list(UNDECOMPOSED.values()))
 
 
 def compact(words: pl.Series) -> pl.Series:

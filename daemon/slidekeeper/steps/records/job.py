@@ -1,7 +1,7 @@
 """What a worker does with one batch's files: pure functions of one picklable argument. Raw rows live in its memory and nowhere else.
 
-The files are read twice: first to learn which identifiers need numbers, then, with the numbers, to write what may leave. Keys never
-reach the worker.
+There are two calls: first to learn which identifiers need numbers, then, with the numbers, to write what may leave. The first leaves the
+sound rows in memory that the daemon lends; where it may not, the second reads the files again. Keys never reach the worker.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 
 import polars as pl
 from blake3 import blake3
@@ -24,13 +25,13 @@ from slidekeeper.model.records import SourceFacts
 from slidekeeper.ports.bucket import Bucket
 from slidekeeper.ports.drop import Drop
 from slidekeeper.ports.names import NamesModel
-from slidekeeper.ports.tables import LINE, TableReader
+from slidekeeper.ports.tables import TableReader
 from slidekeeper.steps.records.audit import Identifiers, audit
 from slidekeeper.steps.records.canaries import plant, remove
-from slidekeeper.steps.records.rules import check_rules
+from slidekeeper.steps.records.rules import check_rules, only
 from slidekeeper.steps.records.scrubbing import Sample, sampled, scrubber_of, scrubs
-from slidekeeper.steps.records.small_cells import quasi_columns, rows_in_small_cells, small_cells
-from slidekeeper.steps.records.transform import Keys, Scrub, oldest_patients, transform
+from slidekeeper.steps.records.small_cells import SmallCells, quasi_columns, small_cells
+from slidekeeper.steps.records.transform import Keys, Scrub, needed_columns, oldest_patients, transform
 
 REPORTED_REJECTS = 100_000
 """Rejected rows that the hospital's report names one by one; beyond that the file is wrong as a whole."""
@@ -44,6 +45,8 @@ class SourceRequest:
 
     member: Member
     contract: Contract
+    place: Path
+    """Lent memory (see :class:`slidekeeper.ports.scratch.Scratch`), for the sound rows as an Arrow file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ class Survey:
     """Distinct identifiers in sound rows, by domain."""
     rejects: tuple[Reject, ...]
     needs_offsets: bool
+    left: Mapping[str, Mapping[str, int]]
+    """Sources whose sound rows lie in their places now, and how often each code occurs among their rejects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,7 @@ class LoadRequest:
     """The survey's request again, with the numbers that were drawn since."""
 
     survey: SurveyRequest
+    left: Mapping[str, Mapping[str, int]]
     keys: Keys
     bucket: Bucket
     aside: str
@@ -131,16 +137,20 @@ def survey_records(request: SurveyRequest) -> Survey:
         Permanent: a file is not what its contract says.
         SourceChanged: a file changed meanwhile.
     """
-    values: dict[Domain, set[str]] = {domain: set() for domain in Domain}
+    values: dict[Domain, list[pl.Series]] = {domain: [] for domain in Domain}
     rejects: list[Reject] = []
+    left: dict[str, Mapping[str, int]] = {}
     for source in request.sources:
         rows, found = _read(request, source)
         for domain, column in _identified(source.contract):
-            values[domain] |= set(rows[column.name].drop_nulls().unique())
+            values[domain].append(rows[column.name].drop_nulls().unique().rename(domain))
         rejects += _listed(source.contract.source, found)
-    hidden = {domain: Concealed(tuple(sorted(found))) for domain, found in values.items()}
+        if _leave(rows, source.place):
+            left[source.contract.source] = Counter(found["code"])
+        del rows
+    hidden = {domain: Concealed(tuple(pl.concat(found).unique().sort()) if found else ()) for domain, found in values.items()}
     shifts = any(column.action is Action.SHIFT for source in request.sources for column in source.contract.columns)
-    return Survey(hidden, tuple(rejects), shifts)
+    return Survey(hidden, tuple(rejects), shifts, left)
 
 
 def load_records(request: LoadRequest) -> Loaded:
@@ -160,30 +170,31 @@ def load_records(request: LoadRequest) -> Loaded:
 
 def _loaded(request: LoadRequest) -> Loaded:
     sound = [_checked(request, source) for source in request.survey.sources]
-    identifiers, keys = Identifiers.from_values(()), request.keys
-    for part in sound:
-        identifiers |= Identifiers.from_rows(part.rows, part.contract)
+    identifiers, keys = [Identifiers.from_rows(part.rows, part.contract) for part in sound], request.keys
     oldest = frozenset[str]().union(*(oldest_patients(part.rows, part.contract, keys, request.today) for part in sound))
     for part in sound:
         part.rows, canary = plant(part.rows, part.contract)
-        identifiers, keys = identifiers.with_canary(canary), keys.with_canary(canary)
+        identifiers, keys = [*identifiers, Identifiers.of_canary(canary)], keys.with_canary(canary)
     scrub = _scrubber(request, sound)
+    for part in sound:
+        part.rows = part.rows.select(needed_columns(part.contract))
     for part in sound:
         part.outgoing = transform(part.rows, part.contract, keys, request.today, scrub, oldest)
         part.rows = part.rows.clear()
-    _search(sound, identifiers)
+    _search(sound, Identifiers.merged(identifiers))
     for part in sound:
         part.outgoing = remove(part.outgoing)
     seed = secrets.randbits(32)
     samples = [sample for part in sound for sample in sampled(part.contract, part.outgoing, request.review_share, seed)]
-    rare = tuple(combination for part in sound for combination in _rare(part))
-    return Loaded(tuple(_write(request, part) for part in sound), tuple(samples), rare)
+    small = [small_cells(part.outgoing, quasi_columns(part.contract)) for part in sound]
+    rare = tuple(combination for part, cells in zip(sound, small, strict=True) for combination in _rare(part.contract.source, cells))
+    facts = tuple(_write(request, part, cells) for part, cells in zip(sound, small, strict=True))
+    return Loaded(facts, tuple(samples), rare)
 
 
-def _rare(part: _Sound) -> Iterator[RareCombination]:
-    report = small_cells(part.outgoing, quasi_columns(part.contract)).filter(pl.col("small") > 0)
-    for columns, *counts in report.iter_rows():
-        yield RareCombination(part.contract.source, " + ".join(columns), *counts)
+def _rare(source: str, cells: SmallCells) -> Iterator[RareCombination]:
+    for columns, *counts in cells.report.filter(pl.col("small") > 0).iter_rows():
+        yield RareCombination(source, " + ".join(columns), *counts)
 
 
 def _scrubber(request: LoadRequest, sound: Sequence[_Sound]) -> Scrub | None:
@@ -194,13 +205,23 @@ def _scrubber(request: LoadRequest, sound: Sequence[_Sound]) -> Scrub | None:
 
 def _checked(request: LoadRequest, source: SourceRequest) -> _Sound:
     """Sound rows of everybody whose consent stands."""
-    rows, rejects = _read(request.survey, source)
+    rows, rejected = _found(request, source)
     for domain, column in _identified(source.contract):
-        standing = pl.col(column.name).is_null() | pl.col(column.name).is_in(list(request.keys.numbers.get(domain, ())))
-        gone, rows = rows.filter(~standing), rows.filter(standing)
-        told = gone.select(LINE, column=pl.lit(column.name), code=pl.lit(CONSENT_WITHDRAWN))
-        rejects = pl.concat([rejects, told])
-    return _Sound(source.contract, rows, Counter(rejects["code"]))
+        linked = pl.Series(list(request.keys.numbers.get(domain, ())), dtype=pl.String)
+        standing = rows[column.name].is_null() | rows[column.name].is_in(linked.implode()).fill_null(False)
+        rejected += Counter({CONSENT_WITHDRAWN: int((~standing).sum())})
+        rows = only(rows, standing)
+    return _Sound(source.contract, rows, rejected)
+
+
+def _found(request: LoadRequest, source: SourceRequest) -> tuple[pl.DataFrame, Counter[str]]:
+    """Sound rows and rejects by code, as the survey left them; read again where it could not."""
+    left = request.left.get(source.contract.source)
+    if left is None:
+        rows, rejects = _read(request.survey, source)
+        return rows, Counter(rejects["code"])
+    _refuse_change(request.survey, source)
+    return pl.read_ipc(source.place), Counter(left)
 
 
 def _search(sound: Sequence[_Sound], identifiers: Identifiers) -> None:
@@ -211,7 +232,7 @@ def _search(sound: Sequence[_Sound], identifiers: Identifiers) -> None:
         raise Permanent("identifier-found", where, "Correct the contract of this column, or the rows, and retry")
 
 
-def _write(request: LoadRequest, part: _Sound) -> SourceFacts:
+def _write(request: LoadRequest, part: _Sound, cells: SmallCells) -> SourceFacts:
     clean = part.outgoing
     stream = io.BytesIO()
     clean.write_parquet(stream, compression="zstd", row_group_size=ROW_GROUP)
@@ -224,7 +245,7 @@ def _write(request: LoadRequest, part: _Sound) -> SourceFacts:
         rows=clean.height,
         rejected=dict(part.rejected),
         columns=tuple(clean.columns),
-        small_cells=rows_in_small_cells(clean, quasi_columns(part.contract)),
+        small_cells=cells.rows,
         digest=f"blake3:{blake3(data).hexdigest()}",
     )
 
@@ -236,10 +257,24 @@ def _read(request: SurveyRequest, source: SourceRequest) -> tuple[pl.DataFrame, 
             table = request.reader.read(stream, source.contract)
         except Permanent as wrong:
             raise Permanent(wrong.reason, f"{source.contract.source}: {wrong.detail}", wrong.remedy) from None
-    if request.drop.identify(source.member.path) != source.member.identity:
-        raise SourceChanged("source-changed", "a file of records changed while it was read")
+    _refuse_change(request, source)
     rows, rejects = check_rules(table.rows.reveal(), source.contract)
     return rows, pl.concat([table.rejects, rejects]).sort("line")
+
+
+def _refuse_change(request: SurveyRequest, source: SourceRequest) -> None:
+    if request.drop.identify(source.member.path) != source.member.identity:
+        raise SourceChanged("source-changed", "a file of records changed while it was read")
+
+
+def _leave(rows: pl.DataFrame, place: Path) -> bool:
+    """Whether the rows lie there now; they need not, and then the file is read twice."""
+    try:
+        with place.open("wb") as lent:
+            rows.write_ipc(lent)
+    except OSError:
+        return False
+    return True
 
 
 def _identified(contract: Contract) -> Iterator[tuple[Domain, Column]]:

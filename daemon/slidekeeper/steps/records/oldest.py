@@ -18,6 +18,8 @@ from slidekeeper.steps.records.typed_cells import day, decimal
 
 YEAR_IN_TEXT = r"(?:^|[^0-9])((?:18|19|20)[0-9]{2})(?:[^0-9]|$)"
 NUMBER_IN_TEXT = r"([0-9]+)"
+AGES = frozenset({Identifies.BIRTH_DATE, Identifies.AGE})
+"""In which way a column identifies that is looked at."""
 
 
 def may_be_oldest(contract: Contract, today: date) -> pl.Expr:

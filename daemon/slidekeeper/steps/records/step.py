@@ -23,9 +23,19 @@ from slidekeeper.ports.journal import Journal
 from slidekeeper.ports.linking import Linking
 from slidekeeper.ports.names import NamesModel
 from slidekeeper.ports.reports import Reports
+from slidekeeper.ports.scratch import Scratch
 from slidekeeper.ports.tables import TableReader
 from slidekeeper.settings.sections import RecordsSettings
-from slidekeeper.steps.records.job import LoadRequest, RareCombination, SourceRequest, Survey, SurveyRequest, load_records, survey_records
+from slidekeeper.steps.records.job import (
+    Loaded,
+    LoadRequest,
+    RareCombination,
+    SourceRequest,
+    Survey,
+    SurveyRequest,
+    load_records,
+    survey_records,
+)
 from slidekeeper.steps.records.scrubbing import Sample
 from slidekeeper.steps.records.transform import Keys
 
@@ -53,6 +63,7 @@ class LoadStep:
     clock: Clock
     journal: Journal
     version: str
+    scratch: Scratch
     names_model: NamesModel | None = None
 
     async def run(self, command: LoadRecords) -> RecordsLoaded | RecordsArrived:
@@ -80,18 +91,23 @@ class LoadStep:
         return RecordsLoaded(records=command.records, facts=facts)
 
     async def _load(self, command: LoadRecords, files: RecordsFiles) -> tuple[SourceFacts, ...]:
-        requests = [SourceRequest(file.member, self.contracts[file.source]) for file in files.files if file.source in self.contracts]
-        request = SurveyRequest(self.drop, tuple(requests), self.reader)
-        survey = await self.executor.run(survey_records, request, self.settings.timeout_seconds)
-        await self._report(files, survey)
-        keys = await self._keys(survey)
-        today, share = self.clock.now().date(), self.settings.review_share
-        load = LoadRequest(request, keys, self.bucket, command.records, today, share, self.names_model)
-        loaded = await self.executor.run(load_records, load, self.settings.timeout_seconds)
+        with self.scratch.lend(len(files.files)) as places:
+            known = [(file, place) for file, place in zip(files.files, places, strict=True) if file.source in self.contracts]
+            requests = [SourceRequest(file.member, self.contracts[file.source], place) for file, place in known]
+            loaded = await self._anonymized(command, files, SurveyRequest(self.drop, tuple(requests), self.reader))
         await self._report_rare(files, loaded.rare)
         if loaded.samples and not await self._is_reviewed(command.records):
             await self._ask_for_review(files, loaded.samples)
         return loaded.sources
+
+    async def _anonymized(self, command: LoadRecords, files: RecordsFiles, request: SurveyRequest) -> Loaded:
+        """What the workers make of the files, with numbers for whom they name."""
+        survey = await self.executor.run(survey_records, request, self.settings.timeout_seconds)
+        await self._report(files, survey)
+        keys = await self._keys(survey)
+        today, share = self.clock.now().date(), self.settings.review_share
+        load = LoadRequest(request, survey.left, keys, self.bucket, command.records, today, share, self.names_model)
+        return await self.executor.run(load_records, load, self.settings.timeout_seconds)
 
     async def _report_rare(self, files: RecordsFiles, rare: Sequence[RareCombination]) -> None:
         """Tell the hospital which columns, put together, single out a few patients."""
@@ -125,11 +141,11 @@ class LoadStep:
         return Keys(numbers, offsets)
 
     async def _numbers(self, domain: Domain, values: Sequence[str]) -> Mapping[str, str]:
-        gone = await self.linking.withdrawn(domain, [Concealed(value) for value in values])
-        standing = [value for value, withdrawn in zip(values, gone, strict=True) if not withdrawn]
-        hidden = [Concealed(value) for value in standing]
-        found = await (self.linking.refer_slides(hidden) if domain is Domain.SLIDE else self.linking.refer(domain, hidden))
-        return dict(zip(standing, found, strict=True))
+        hidden = [Concealed(value) for value in values]
+        gone = await self.linking.withdrawn(domain, hidden)
+        standing = [value for value, withdrawn in zip(hidden, gone, strict=True) if not withdrawn]
+        found = await (self.linking.refer_slides(standing) if domain is Domain.SLIDE else self.linking.refer(domain, standing))
+        return {value.reveal(): number for value, number in zip(standing, found, strict=True)}
 
     async def _report(self, files: RecordsFiles, survey: Survey) -> None:
         names = {file.source: Concealed(file.member.path.reveal().decode("utf-8", "surrogateescape")) for file in files.files}

@@ -18,7 +18,7 @@ from slidekeeper.model.contract import Action, Column, Contract, Domain, Identif
 from slidekeeper.ports.tables import LINE
 from slidekeeper.steps.records.generalizing import generalized
 from slidekeeper.steps.records.grammars import extract, grammar_of
-from slidekeeper.steps.records.oldest import may_be_oldest
+from slidekeeper.steps.records.oldest import AGES, may_be_oldest
 from slidekeeper.steps.records.typed_cells import day, typed
 from slidekeeper.steps.records.zip3 import zip3
 
@@ -30,6 +30,9 @@ ROW = "row"
 
 Scrub: TypeAlias = Callable[[pl.Series, pl.Series | None], pl.Series]
 """``(texts, patients)`` to texts without identifiers, same length. ``patients``: raw cells of the patient column, when there is one."""
+
+NOT_WRITTEN = frozenset({Action.DROP, Action.PSEUDONYMIZE})
+"""Columns that do not come out as themselves."""
 
 _OFFSET, _OLDEST, _PATIENT = "\0offset", "\0oldest", "\0patient"
 """Columns beside the raw ones; no header can hold these names."""
@@ -62,7 +65,8 @@ def transform(
     """Return the rows as they may leave the hospital, in their order.
 
     Args:
-        rows: ``line`` (Int64) and the contract's columns (String), as :class:`~slidekeeper.ports.tables.RawTable` has them.
+        rows: ``line`` (Int64) and the contract's columns (String), as :class:`~slidekeeper.ports.tables.RawTable` has them; those that
+            are not among :func:`needed_columns` may be missing.
         contract: says what becomes of each column.
         keys: numbers for every identifier that occurs, offsets for every patient whose dates are shifted.
         today: the day on which ages are judged.
@@ -84,10 +88,19 @@ def transform(
     parts = [pl.DataFrame([rows[LINE].alias(ROW), *numbers])]
     helpers = _helpers(rows, contract, keys, today, parts[0], oldest)
     for column in contract.columns:
+        if column.action in NOT_WRITTEN:
+            continue
         # Narrow frames: a wide one would be copied whole whenever a column joins it.
         raw = pl.DataFrame([rows[name] for name in dict.fromkeys((column.name, column.anchor or column.name))])
         parts += _outcome(pl.concat([raw, helpers], how="horizontal"), column, contract, scrub)
     return pl.concat(parts, how="horizontal")
+
+
+def needed_columns(contract: Contract) -> tuple[str, ...]:
+    """Columns that :func:`transform` looks at: those that come out, and dropped ones that tell an age or from which days are counted."""
+    anchors = {column.anchor for column in contract.columns}
+    needed = (each for each in contract.columns if each.action is not Action.DROP or each.name in anchors or each.identifies in AGES)
+    return (LINE, *(column.name for column in needed))
 
 
 def output_columns(contract: Contract, *, scrubbing: bool) -> tuple[str, ...]:
@@ -116,7 +129,7 @@ def _names(column: Column, scrubbing: bool) -> Iterator[str]:
     """Output columns that one column becomes, beside numbers."""
     if column.action is Action.EXTRACT:
         yield from (f"{column.output_name}_{part.name}" for part in grammar_of(column.grammar).parts)
-    elif column.action not in {Action.DROP, Action.PSEUDONYMIZE} and (scrubbing or column.action is not Action.SCRUB):
+    elif column.action not in NOT_WRITTEN and (scrubbing or column.action is not Action.SCRUB):
         yield column.output_name
 
 
@@ -165,8 +178,6 @@ def _looked_up(cells: pl.Series, table: Mapping[str, str] | Mapping[str, int], d
 def _outcome(frame: pl.DataFrame, column: Column, contract: Contract, scrub: Scrub | None) -> Iterator[pl.DataFrame]:
     """What one column becomes: a frame of no, one or several columns."""
     match column.action:
-        case Action.DROP | Action.PSEUDONYMIZE:
-            return
         case Action.EXTRACT:
             found = extract(grammar_of(column.grammar), frame[column.name])
             yield found.rename(lambda part: f"{column.output_name}_{part}")
