@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -98,6 +99,7 @@ class Session:
         assert len(site.json("quarantine", "list")) == self.held
         site.wait_until(lambda: self.completed() >= self.batches, 10, "the batch is complete")
         self.check_nothing_is_lost()
+        assert site.stop() == os.EX_OK  # a publication under way is no stray
         site.check_no_strays()
         site.check_nothing_leaked(self.identifiers)
 
