@@ -81,8 +81,9 @@ def _fill_linking(path: Path, count: int) -> None:
 
 
 def _fill_index(path: Path, count: int) -> None:
-    packs = ((pack_id(i), "scanner", b"", f"X{i}".encode(), "b" * 12, f"X{i}".encode()) for i in range(count))
-    files = (("scanner", b"", f"X{i}.svs".encode(), 1, 1, 1, pack_id(i), "image") for i in range(count))
+    # Of a drop folder that nobody watches any more: in one that is watched, files that are not there would be forgotten.
+    packs = ((pack_id(i), "archive", b"", f"X{i}".encode(), "b" * 12, f"X{i}".encode()) for i in range(count))
+    files = (("archive", b"", f"X{i}.svs".encode(), 1, 1, 1, pack_id(i), "image") for i in range(count))
     with _open(path) as connection:
         _insert(connection, "INSERT INTO packs VALUES (?, ?, ?, ?, ?, ?, 1)", packs)
         _insert(connection, "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", files)
