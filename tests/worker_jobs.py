@@ -101,6 +101,7 @@ def error_classes() -> list[type[SlidekeeperError]]:
 
 def die_with_the_lock(_: object) -> None:
     """Be killed while fetching a job: nobody else can fetch one any more."""
+    gc.unfreeze()  # what is frozen is not listed
     channel = next(known for known in gc.get_objects() if isinstance(known, WorkerChannel))
     channel.mutex.acquire()
     os.kill(os.getpid(), signal.SIGKILL)
