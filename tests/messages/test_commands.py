@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from slidekeeper.messages import commands as order
 from slidekeeper.messages.commands import command_from_json, command_to_json
-from writers.events import BATCH, NUMBER, RECORDS, pack_id, slide_facts
+from writers.events import BATCH, NUMBER, RECORDS, RUN, STAGING, pack_id, slide_facts
 
 FIELDS = {
     "records": RECORDS,
@@ -20,6 +20,8 @@ FIELDS = {
     "facts": slide_facts(pack_id(1)),
     "number": NUMBER,
     "revision": 2,
+    "staging": STAGING,
+    "run": RUN,
 }
 COMMANDS = [kind(**{name: value for name, value in FIELDS.items() if name in kind.model_fields}) for kind in get_args(order.Command)]
 

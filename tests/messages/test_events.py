@@ -15,7 +15,7 @@ from slidekeeper.messages.events import event_from_json, event_to_json
 from writers.events import EVENTS, event_of, pack_id
 
 NAMES = {kind: kind.model_fields["type"].default for kind in EVENTS}
-IRREGULAR_PARTICIPLES = {"stuck", "mislaid", "sought", "withdrawn"}
+IRREGULAR_PARTICIPLES = {"stuck", "mislaid", "sought", "withdrawn", "held"}
 
 every_event = pytest.mark.parametrize("kind", EVENTS, ids=NAMES.get)
 

@@ -10,7 +10,21 @@ import structlog
 from slidekeeper.engine.lane import Lane, LaneSpec
 from slidekeeper.engine.places import Places
 from slidekeeper.engine.throughput import Throughput
-from slidekeeper.messages.events import Event, PackEvent, PackQuarantined, PackStuck, RecordsEvent, RecordsQuarantined, SlideCatalogued
+from slidekeeper.messages.events import (
+    AnyStepEvent,
+    Event,
+    PackEvent,
+    PackQuarantined,
+    PackStuck,
+    RecordsEvent,
+    RecordsQuarantined,
+    RunEvent,
+    RunQuarantined,
+    SlideCatalogued,
+    StagingEvent,
+    StagingQuarantined,
+    VersionDamaged,
+)
 from slidekeeper.ports.clock import Clock
 from slidekeeper.ports.journal import Journal, Recorded
 from slidekeeper.workflow.retry import RetryPolicy
@@ -84,15 +98,19 @@ class Engine:
 
 
 def _log_event(event: Event) -> None:
-    """One line with the id that leads through a pack's life, or that of records, whoever reported the event."""
+    """One line with the id that leads through the life of a pack, records, staging or run, whoever reported the event."""
     match event:
-        case PackQuarantined():
-            log.warning("pack quarantined", pack=event.pack, step=event.step, reason=event.reason, detail=event.detail)
-        case RecordsQuarantined():
-            log.warning("records quarantined", records=event.records, step=event.step, reason=event.reason, detail=event.detail)
+        case PackQuarantined() | RecordsQuarantined() | StagingQuarantined() | RunQuarantined():
+            noun, subject = _noun(event), event.subject
+            log.warning(f"{noun} quarantined", **{noun: subject}, step=event.step, reason=event.reason, detail=event.detail)
         case PackStuck():
             log.warning("pack is stuck", pack=event.pack, reason=event.reason, detail=event.detail)
-        case PackEvent():
-            log.debug("recorded", pack=event.pack, type=event.type)
-        case RecordsEvent():
-            log.debug("recorded", records=event.records, type=event.type)
+        case VersionDamaged():
+            log.error("version damaged", version=event.subject, objects=event.objects, detail=event.detail)
+        case PackEvent() | RecordsEvent() | StagingEvent() | RunEvent():
+            log.debug("recorded", **{_noun(event): event.subject}, type=event.type)
+
+
+def _noun(event: AnyStepEvent) -> str:
+    """What the event is about: ``pack``, ``records``, ``staging`` or ``run``."""
+    return next(noun for noun in ("pack", "records", "staging", "run") if noun in type(event).model_fields)

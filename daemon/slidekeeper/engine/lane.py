@@ -15,14 +15,13 @@ import structlog
 
 from slidekeeper.engine.places import Places
 from slidekeeper.errors import SlidekeeperError, Temporary, Unavailable, UndefinedTransition
-from slidekeeper.messages.events import AnyPackEvent, AnyRecordsEvent, Event
+from slidekeeper.messages.events import AnyStepEvent, Event
 from slidekeeper.ports.clock import Clock
 from slidekeeper.ports.journal import Journal, Pending
 from slidekeeper.workflow.retry import Quarantine, Retry, RetryPolicy, Suspend, failed, held, treat
 
 log = structlog.get_logger(__name__)
 
-AnyStepEvent: TypeAlias = AnyPackEvent | AnyRecordsEvent
 Step: TypeAlias = Callable[[Any], Awaitable[AnyStepEvent | None]]
 """Carries out one command and returns what happened, or None when that will be reported later."""
 

@@ -8,7 +8,9 @@ from pydantic import Field, TypeAdapter
 
 from slidekeeper.model.identity import BatchId, PackId, SlideNumber
 from slidekeeper.model.records import RecordsId
+from slidekeeper.model.run import RunId
 from slidekeeper.model.slide import SlideFacts
+from slidekeeper.model.staging import StagingId
 from slidekeeper.model.value import Value
 
 
@@ -35,6 +37,30 @@ class RecordsCommand(Value):
     def subject(self) -> str:
         """The id of the thing this order is about."""
         return self.records
+
+
+class StagingCommand(Value):
+    """An order about one staging; the journal's row holds what it is."""
+
+    noun: ClassVar[str] = "staging"
+    staging: StagingId
+
+    @property
+    def subject(self) -> str:
+        """The id of the thing this order is about."""
+        return self.staging
+
+
+class RunCommand(Value):
+    """An order about one training run; the journal's row holds what it is."""
+
+    noun: ClassVar[str] = "run"
+    run: RunId
+
+    @property
+    def subject(self) -> str:
+        """The id of the thing this order is about."""
+        return self.run
 
 
 class SettlePack(PackCommand):
@@ -87,9 +113,34 @@ class AlignRecords(RecordsCommand):
     alignment: int
 
 
+class StageCohort(StagingCommand):
+    """Copy the cohort to its tier, verified."""
+
+    type: Literal["stage"] = "stage"
+
+
+class RemoveStaging(StagingCommand):
+    """Remove from the tier what the manifest lists."""
+
+    type: Literal["unstage"] = "unstage"
+
+
+class ProtectRun(RunCommand):
+    """Make artifacts and source code one immutable version."""
+
+    type: Literal["protect"] = "protect"
+
+
+class CleanRun(RunCommand):
+    """Verify the run's version afresh, then remove its data from the tier."""
+
+    type: Literal["clean"] = "clean"
+
+
 AnyPackCommand: TypeAlias = SettlePack | AnonymizePack | StoreSlide | CatalogSlide | ReleasePack
 AnyRecordsCommand: TypeAlias = LoadRecords | AlignRecords
-Command: TypeAlias = AnyPackCommand | AnyRecordsCommand
+AnyTrainingCommand: TypeAlias = StageCohort | RemoveStaging | ProtectRun | CleanRun
+Command: TypeAlias = AnyPackCommand | AnyRecordsCommand | AnyTrainingCommand
 
 _COMMANDS: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
 

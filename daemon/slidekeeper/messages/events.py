@@ -28,6 +28,32 @@ from slidekeeper.messages.record_events import (
     SlidesRemoved,
     WithdrawalEvent,
 )
+from slidekeeper.messages.training_events import (
+    RunAppeared,
+    RunCleaned,
+    RunEvent,
+    RunFailed,
+    RunFinished,
+    RunProtected,
+    RunQuarantined,
+    RunReleased,
+    RunRetried,
+    StagingCompleted,
+    StagingEvent,
+    StagingFailed,
+    StagingOrdered,
+    StagingQuarantined,
+    StagingReleased,
+    StagingRemoved,
+    StagingRetried,
+    VersionDamaged,
+    VersionEvent,
+    VersionExpired,
+    VersionFreed,
+    VersionHealed,
+    VersionHeld,
+    VersionRemoved,
+)
 from slidekeeper.model.identity import BatchId, PackId, SlideNumber
 from slidekeeper.model.slide import SlideFacts
 from slidekeeper.model.value import Value
@@ -48,7 +74,31 @@ __all__ = [
     "RecordsRetried",
     "RecordsSettled",
     "RecordsWithdrawn",
+    "RunAppeared",
+    "RunCleaned",
+    "RunEvent",
+    "RunFailed",
+    "RunFinished",
+    "RunProtected",
+    "RunQuarantined",
+    "RunReleased",
+    "RunRetried",
     "SlidesRemoved",
+    "StagingCompleted",
+    "StagingEvent",
+    "StagingFailed",
+    "StagingOrdered",
+    "StagingQuarantined",
+    "StagingReleased",
+    "StagingRemoved",
+    "StagingRetried",
+    "VersionDamaged",
+    "VersionEvent",
+    "VersionExpired",
+    "VersionFreed",
+    "VersionHealed",
+    "VersionHeld",
+    "VersionRemoved",
     "WithdrawalEvent",
 ]
 """Re-exported: whoever speaks of events imports them from here."""
@@ -306,8 +356,15 @@ AnyRecordsEvent: TypeAlias = (
     | RecordsWithdrawn
 )
 AnyBrokerEvent: TypeAlias = IdentitySought | IdentityRevealed | KeyRotated | ConsentWithdrawn | SlidesRemoved
+AnyStagingEvent: TypeAlias = (
+    StagingOrdered | StagingCompleted | StagingFailed | StagingQuarantined | StagingRetried | StagingReleased | StagingRemoved
+)
+AnyRunEvent: TypeAlias = RunAppeared | RunFinished | RunProtected | RunReleased | RunCleaned | RunFailed | RunQuarantined | RunRetried
+AnyVersionEvent: TypeAlias = VersionDamaged | VersionHealed | VersionHeld | VersionFreed | VersionExpired | VersionRemoved
 AnySiteEvent: TypeAlias = PlaceSuspended | PlaceResumed | WatchDegraded | WatchRestored | DaemonStarted | DaemonStopped
-Event: TypeAlias = AnyPackEvent | AnyBatchEvent | AnyRecordsEvent | AnyBrokerEvent | AnySiteEvent
+AnyStepEvent: TypeAlias = AnyPackEvent | AnyRecordsEvent | AnyStagingEvent | AnyRunEvent
+"""Events about what has a state and commands of its own."""
+Event: TypeAlias = AnyStepEvent | AnyBatchEvent | AnyVersionEvent | AnyBrokerEvent | AnySiteEvent
 
 _EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
 

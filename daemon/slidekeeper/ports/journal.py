@@ -11,7 +11,10 @@ from slidekeeper.messages.commands import Command
 from slidekeeper.messages.events import Event
 from slidekeeper.model.identity import BatchId, PackId
 from slidekeeper.model.records import RecordsId
-from slidekeeper.workflow.states import BatchState, PackState, RecordsState
+from slidekeeper.model.run import DoneMarker, RunId, RunPlace
+from slidekeeper.model.staging import Cohort, StagingFacts, StagingId
+from slidekeeper.model.version import VersionFacts
+from slidekeeper.workflow.states import BatchState, PackState, RecordsState, RunState, StagingState
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Pending:
 
     seq: int
     subject: str
-    """The id of the pack or records that it is about."""
+    """The id of the pack, records, staging or run that it is about."""
     command: Command
     attempts: int
 
@@ -79,6 +82,43 @@ class RecordsRow:
     reason: str
     detail: str
     arrived: datetime
+    updated: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StagingRow:
+    """The state of one staging as researchers see it."""
+
+    staging: StagingId
+    state: StagingState
+    name: str
+    tier: str
+    by: str
+    cohort: Cohort
+    facts: StagingFacts | None
+    """None until it is complete."""
+    attempts: int
+    reason: str
+    detail: str
+    ordered: datetime
+    updated: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """The state of one training run as researchers see it."""
+
+    run: RunId
+    state: RunState
+    place: RunPlace
+    marker: DoneMarker | None
+    """None while it is being trained."""
+    facts: VersionFacts | None
+    """The newest version that it became, or None."""
+    attempts: int
+    reason: str
+    detail: str
+    appeared: datetime
     updated: datetime
 
 
@@ -137,6 +177,30 @@ class Journal(Protocol):
 
     async def records_row(self, records: RecordsId) -> RecordsRow | None:
         """The records of one batch, or None."""
+        ...
+
+    async def stagings(self, states: Iterable[StagingState] = (), after: str = "", limit: int = 1000) -> Sequence[StagingRow]:
+        """Stagings in any of ``states`` (of all, when empty) with an id greater than ``after``, by id."""
+        ...
+
+    async def staging(self, staging: StagingId) -> StagingRow | None:
+        """One staging, or None."""
+        ...
+
+    async def staging_named(self, name: str) -> StagingRow | None:
+        """The newest staging of this name, or None."""
+        ...
+
+    async def runs(self, states: Iterable[RunState] = (), after: str = "", limit: int = 1000) -> Sequence[RunRow]:
+        """Runs in any of ``states`` (of all, when empty) with an id greater than ``after``, by id."""
+        ...
+
+    async def run(self, run: RunId) -> RunRow | None:
+        """One run, or None."""
+        ...
+
+    async def run_in(self, folder: str) -> RunRow | None:
+        """The newest run that writes, or wrote, in this folder, or None."""
         ...
 
     async def batch(self, batch: BatchId) -> BatchRow | None:

@@ -19,8 +19,8 @@ from pydantic_settings import SettingsError as UnreadableSource
 
 from slidekeeper.errors import SettingsError
 from slidekeeper.settings.places import conflicts
+from slidekeeper.settings.section import NAME, Section
 from slidekeeper.settings.sections import (
-    NAME,
     AnonymizeSettings,
     ApiSettings,
     BrokerSettings,
@@ -31,8 +31,13 @@ from slidekeeper.settings.sections import (
     LogSettings,
     MqttSettings,
     RecordsSettings,
-    Section,
     SiteSettings,
+)
+from slidekeeper.settings.training import (
+    CleanupSettings,
+    ProtectionSettings,
+    RetentionSettings,
+    StagingPolicySettings,
     TierSettings,
     TrainingSettings,
 )
@@ -55,7 +60,11 @@ class Settings(BaseSettings):
     broker: BrokerSettings = Field(default_factory=BrokerSettings)
     bucket: BucketSettings = Field(default_factory=BucketSettings)
     tier: dict[PlaceName, TierSettings] = Field({}, examples=["flash"])
+    staging: dict[PlaceName, StagingPolicySettings] = Field({}, examples=["high-grade"])
     training: TrainingSettings = Field(default_factory=TrainingSettings)
+    protection: ProtectionSettings = Field(default_factory=ProtectionSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    cleanup: CleanupSettings = Field(default_factory=CleanupSettings)
     catalog: CatalogSettings = Field(default_factory=CatalogSettings)
     anonymize: AnonymizeSettings = Field(default_factory=AnonymizeSettings)
     engine: EngineSettings = Field(default_factory=EngineSettings)
@@ -81,6 +90,7 @@ class Settings(BaseSettings):
             "bucket.path": self.bucket.path,
             **{f"tier.{name}.path": tier.path for name, tier in self.tier.items()},
             **{f"training.roots.{index}": root for index, root in enumerate(self.training.roots)},
+            **{f"protection.replicas.{index}": root for index, root in enumerate(self.protection.replicas)},
         }
 
     @property

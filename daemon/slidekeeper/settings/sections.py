@@ -5,36 +5,13 @@ Relative paths are taken from the folder of the settings file; the loader makes 
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, StringConstraints
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from slidekeeper.model.naming import IMAGE_EXTENSIONS
-
-NAME = r"^[a-z0-9][a-z0-9-]*$"
-"""What a site, a drop folder or a tier may be called: it becomes part of topics, places and environment variables."""
-
-
-def _compiles(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"no regular expression: {error.msg}") from None
-    return pattern
-
-
-Name: TypeAlias = Annotated[str, StringConstraints(pattern=NAME)]
-Extension: TypeAlias = Annotated[str, StringConstraints(pattern=r"^\.[a-z0-9]+$")]
-FileName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[^/]*$")]
-Expression: TypeAlias = Annotated[str, AfterValidator(_compiles)]
-
-
-class Section(BaseModel):
-    """A frozen section that refuses unknown keys by name."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from slidekeeper.settings.section import Expression, Extension, FileName, Name, Section
 
 
 class SiteSettings(Section):
@@ -143,18 +120,6 @@ class BucketSettings(Section):
     path: Path = Field(Path("bucket"), description="Root folder of the bucket.")
     mount: bool = Field(False, description="The folder must be a mount point; where nothing is mounted work pauses.")
     reserve_bytes: int = Field(1_000_000_000, ge=0, description="Work pauses while less than this is free.")
-
-
-class TierSettings(Section):
-    """A place training reads from."""
-
-    path: Path = Field(description="Root folder of the tier.", examples=["flash"])
-
-
-class TrainingSettings(Section):
-    """Where training runs write."""
-
-    roots: tuple[Path, ...] = Field((Path("runs"),), description="Folders of the form <root>/<project>/<run>/.")
 
 
 class CatalogSettings(Section):

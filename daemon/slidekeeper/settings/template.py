@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from slidekeeper.settings.loader import Settings
-from slidekeeper.settings.sections import Section
+from slidekeeper.settings.section import Section
 
 WIDTH = 110
 BOUNDS = {"gt": "more than", "ge": "at least", "le": "at most"}

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from slidekeeper.model.value import Value
-from slidekeeper.workflow.states import UNDER_WAY, PackState, RecordsState
-from slidekeeper.workflow.table import BATCH_TABLE, PACK_TABLE, RECORDS_TABLE, State, Transition
+from slidekeeper.workflow.states import UNDER_WAY, PackState, RecordsState, RunState, StagingState
+from slidekeeper.workflow.table import BATCH_TABLE, PACK_TABLE, RECORDS_TABLE, RUN_TABLE, STAGING_TABLE, State, Transition
 
 INTRODUCTION = """# The workflow
 
@@ -22,9 +22,11 @@ An arrow's label is the event that moves the pack; the order that follows from i
 def render_workflow() -> str:
     """The whole document, Markdown."""
     packs = [*_fenced(_machine_lines(PACK_TABLE, PackState)), "", *_pack_rows()]
-    records = [*_fenced(_machine_lines(RECORDS_TABLE, RecordsState)), "", *_records_rows()]
+    records = [*_fenced(_machine_lines(RECORDS_TABLE, RecordsState)), "", *_rows(RECORDS_TABLE)]
     batches = ["## A batch", "", *_fenced(_batch_lines())]
-    return "\n".join([INTRODUCTION, *packs, "", *batches, "", "## A batch's records", "", *records, ""])
+    stagings = ["## A staging", "", *_fenced(_machine_lines(STAGING_TABLE, StagingState)), "", *_rows(STAGING_TABLE)]
+    runs = ["## A training run", "", *_fenced(_machine_lines(RUN_TABLE, RunState)), "", *_rows(RUN_TABLE)]
+    return "\n".join([INTRODUCTION, *packs, "", *batches, "", "## A batch's records", "", *records, "", *stagings, "", *runs, ""])
 
 
 def _machine_lines(table: Mapping[tuple[State, Any], Transition[State]], states: type[State]) -> Iterable[str]:
@@ -51,10 +53,10 @@ def _pack_rows() -> Iterable[str]:
         yield f"| {state.value} | {waits} | `{_type(event)}` | {row.state.value} | {_order(row)} |"
 
 
-def _records_rows() -> Iterable[str]:
+def _rows(table: Mapping[tuple[State, Any], Transition[State]]) -> Iterable[str]:
     yield "| state | event | next state | order |"
     yield "|---|---|---|---|"
-    for (state, event), row in RECORDS_TABLE.items():
+    for (state, event), row in table.items():
         yield f"| {state.value} | `{_type(event)}` | {row.state.value} | {_order(row)} |"
 
 

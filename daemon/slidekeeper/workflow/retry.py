@@ -6,8 +6,17 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from slidekeeper.errors import Permanent, SlidekeeperError, Unavailable
-from slidekeeper.messages.commands import Command, PackCommand
-from slidekeeper.messages.events import PackQuarantined, RecordsFailed, RecordsQuarantined, StepFailed
+from slidekeeper.messages.commands import Command, PackCommand, RunCommand, StagingCommand
+from slidekeeper.messages.events import (
+    PackQuarantined,
+    RecordsFailed,
+    RecordsQuarantined,
+    RunFailed,
+    RunQuarantined,
+    StagingFailed,
+    StagingQuarantined,
+    StepFailed,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,8 @@ class Suspend:
     detail: str
 
 
+Failed: TypeAlias = StepFailed | RecordsFailed | StagingFailed | RunFailed
+Held: TypeAlias = PackQuarantined | RecordsQuarantined | StagingQuarantined | RunQuarantined
 Treatment: TypeAlias = Retry | Quarantine | Suspend
 
 FEW_ATTEMPTS = {"worker-crashed": 2, "worker-timeout": 1, "worker-memory": 1}
@@ -63,15 +74,29 @@ def treat(error: SlidekeeperError, attempts: int, policy: RetryPolicy) -> Treatm
             return Retry(min(policy.longest_delay, policy.first_delay * policy.factor ** (attempts - 1)))
 
 
-def failed(command: Command, reason: str, detail: str) -> StepFailed | RecordsFailed:
+def failed(command: Command, reason: str, detail: str) -> Failed:
     """The event that tells that a command's step failed and will be tried again."""
-    if isinstance(command, PackCommand):
-        return StepFailed(pack=command.pack, step=command.type, reason=reason, detail=detail)
-    return RecordsFailed(records=command.records, step=command.type, reason=reason, detail=detail)
+    what = {"step": command.type, "reason": reason, "detail": detail}
+    match command:
+        case PackCommand():
+            return StepFailed(pack=command.pack, **what)
+        case StagingCommand():
+            return StagingFailed(staging=command.staging, **what)
+        case RunCommand():
+            return RunFailed(run=command.run, **what)
+        case _:
+            return RecordsFailed(records=command.records, **what)
 
 
-def held(command: Command, reason: str, detail: str) -> PackQuarantined | RecordsQuarantined:
+def held(command: Command, reason: str, detail: str) -> Held:
     """The event that holds what a command is about for a person."""
-    if isinstance(command, PackCommand):
-        return PackQuarantined(pack=command.pack, step=command.type, reason=reason, detail=detail)
-    return RecordsQuarantined(records=command.records, step=command.type, reason=reason, detail=detail)
+    what = {"step": command.type, "reason": reason, "detail": detail}
+    match command:
+        case PackCommand():
+            return PackQuarantined(pack=command.pack, **what)
+        case StagingCommand():
+            return StagingQuarantined(staging=command.staging, **what)
+        case RunCommand():
+            return RunQuarantined(run=command.run, **what)
+        case _:
+            return RecordsQuarantined(records=command.records, **what)

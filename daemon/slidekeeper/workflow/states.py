@@ -1,4 +1,4 @@
-"""The states that a pack, a batch and its records can be in."""
+"""The states that a pack, a batch, its records, a staging and a training run can be in."""
 
 from __future__ import annotations
 
@@ -41,6 +41,35 @@ class RecordsState(enum.StrEnum):
     ALIGNED = "aligned"
     QUARANTINED = "quarantined"
 
+
+class StagingState(enum.StrEnum):
+    """Where a staging stands."""
+
+    NEW = "new"
+    ORDERED = "ordered"
+    READY = "ready"
+    QUARANTINED = "quarantined"
+    RELEASED = "released"
+    REMOVED = "removed"
+
+
+class RunState(enum.StrEnum):
+    """Where a training run stands."""
+
+    NEW = "new"
+    RUNNING = "running"
+    FINISHED = "finished"
+    PROTECTED = "protected"
+    RELEASED = "released"
+    CLEANED = "cleaned"
+    QUARANTINED = "quarantined"
+    """It could not be protected."""
+    BLOCKED = "blocked"
+    """It is protected, but could not be cleaned."""
+
+
+ON_TIER = frozenset({StagingState.ORDERED, StagingState.READY, StagingState.QUARANTINED, StagingState.RELEASED})
+"""States of a staging that has, or will have, something on its tier."""
 
 UNDER_WAY = frozenset({PackState.ARRIVED, PackState.SETTLED, PackState.ANONYMIZED, PackState.STORED})
 """States in which a batch still waits for the pack."""

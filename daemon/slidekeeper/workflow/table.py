@@ -9,12 +9,12 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from slidekeeper.errors import UndefinedTransition
 from slidekeeper.messages import commands as order
 from slidekeeper.messages import events as fact
-from slidekeeper.workflow.states import BatchState, PackState, RecordsState
+from slidekeeper.workflow.states import BatchState, PackState, RecordsState, RunState, StagingState
 
 Builder: TypeAlias = Callable[[Any], order.Command]
 
 
-State = TypeVar("State", PackState, RecordsState)
+State = TypeVar("State", PackState, RecordsState, StagingState, RunState)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,26 @@ def _to_align_the_rest(event: fact.RecordsWithdrawn) -> order.Command:
     return order.AlignRecords(records=event.records, revision=event.facts.revision, batch=event.facts.batch, alignment=event.alignment)
 
 
+def _to_stage(event: fact.StagingEvent) -> order.Command:
+    return order.StageCohort(staging=event.staging)
+
+
+def _to_unstage(event: fact.StagingEvent) -> order.Command:
+    return order.RemoveStaging(staging=event.staging)
+
+
+def _to_protect(event: fact.RunEvent) -> order.Command:
+    return order.ProtectRun(run=event.run)
+
+
+def _to_clean(event: fact.RunEvent) -> order.Command:
+    return order.CleanRun(run=event.run)
+
+
 S = PackState
 R = RecordsState
+G = StagingState
+T = RunState
 SETTLE = Transition(S.ARRIVED, order.SettlePack, _to_settle)
 ANONYMIZE = Transition(S.SETTLED, order.AnonymizePack, _to_anonymize)
 QUARANTINE = Transition(S.QUARANTINED)
@@ -132,6 +150,44 @@ RECORDS_TABLE: Mapping[tuple[RecordsState, type[fact.AnyRecordsEvent]], Transiti
     (R.QUARANTINED, fact.RecordsArrived): Transition(R.ARRIVED),
 }
 
+STAGE = Transition(G.ORDERED, order.StageCohort, _to_stage)
+UNSTAGE = Transition(G.RELEASED, order.RemoveStaging, _to_unstage)
+
+STAGING_TABLE: Mapping[tuple[StagingState, type[fact.AnyStagingEvent]], Transition[StagingState]] = {
+    (G.NEW, fact.StagingOrdered): STAGE,
+    (G.ORDERED, fact.StagingFailed): Transition(G.ORDERED, repeats=True),
+    (G.ORDERED, fact.StagingCompleted): Transition(G.READY),
+    (G.ORDERED, fact.StagingQuarantined): Transition(G.QUARANTINED),
+    (G.ORDERED, fact.StagingReleased): UNSTAGE,
+    (G.READY, fact.StagingReleased): UNSTAGE,
+    (G.QUARANTINED, fact.StagingRetried): STAGE,
+    (G.QUARANTINED, fact.StagingReleased): UNSTAGE,
+    (G.RELEASED, fact.StagingFailed): Transition(G.RELEASED, repeats=True),
+    (G.RELEASED, fact.StagingRemoved): Transition(G.REMOVED),
+}
+
+PROTECT = Transition(T.FINISHED, order.ProtectRun, _to_protect)
+CLEAN = Transition(T.RELEASED, order.CleanRun, _to_clean)
+
+RUN_TABLE: Mapping[tuple[RunState, type[fact.AnyRunEvent]], Transition[RunState]] = {
+    (T.NEW, fact.RunAppeared): Transition(T.RUNNING),
+    (T.NEW, fact.RunFinished): PROTECT,
+    (T.RUNNING, fact.RunFinished): PROTECT,
+    (T.FINISHED, fact.RunFailed): Transition(T.FINISHED, repeats=True),
+    (T.FINISHED, fact.RunQuarantined): Transition(T.QUARANTINED),
+    (T.FINISHED, fact.RunProtected): Transition(T.PROTECTED),
+    (T.QUARANTINED, fact.RunRetried): PROTECT,
+    (T.QUARANTINED, fact.RunFinished): PROTECT,
+    (T.PROTECTED, fact.RunFinished): PROTECT,
+    (T.PROTECTED, fact.RunReleased): CLEAN,
+    (T.RELEASED, fact.RunFailed): Transition(T.RELEASED, repeats=True),
+    (T.RELEASED, fact.RunQuarantined): Transition(T.BLOCKED),
+    (T.RELEASED, fact.RunCleaned): Transition(T.CLEANED),
+    (T.BLOCKED, fact.RunRetried): CLEAN,
+    (T.BLOCKED, fact.RunFinished): PROTECT,
+    (T.CLEANED, fact.RunFinished): PROTECT,
+}
+
 
 def decide(state: PackState, event: fact.AnyPackEvent) -> Decision[PackState]:
     """What follows when ``event`` happens to a pack in ``state``.
@@ -151,7 +207,25 @@ def decide_records(state: RecordsState, event: fact.AnyRecordsEvent) -> Decision
     return _decision(RECORDS_TABLE.get((state, type(event))), "records", state, event)
 
 
-def _decision(row: Transition[State] | None, what: str, state: State, event: fact.AnyPackEvent | fact.AnyRecordsEvent) -> Decision[State]:
+def decide_staging(state: StagingState, event: fact.AnyStagingEvent) -> Decision[StagingState]:
+    """What follows when ``event`` happens to a staging in ``state``.
+
+    Raises:
+        UndefinedTransition: the table has no such row.
+    """
+    return _decision(STAGING_TABLE.get((state, type(event))), "a staging", state, event)
+
+
+def decide_run(state: RunState, event: fact.AnyRunEvent) -> Decision[RunState]:
+    """What follows when ``event`` happens to a training run in ``state``.
+
+    Raises:
+        UndefinedTransition: the table has no such row.
+    """
+    return _decision(RUN_TABLE.get((state, type(event))), "a run", state, event)
+
+
+def _decision(row: Transition[State] | None, what: str, state: State, event: fact.AnyStepEvent) -> Decision[State]:
     if row is None:
         verb = "are" if what == "records" else "is"
         raise UndefinedTransition("undefined-transition", f"{what} that {verb} {state} cannot take {event.type}")

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from slidekeeper.adapters.journal.schema import open_at_rest, open_beside_writer
-from slidekeeper.adapters.journal.transaction import ALL_BATCHES, tally
+from slidekeeper.adapters.journal.training import TrainingReader
+from slidekeeper.adapters.journal.transaction import ALL_BATCHES, SUBJECTS, tally
 from slidekeeper.messages.commands import command_from_json
 from slidekeeper.messages.events import event_from_json
 from slidekeeper.model.identity import BatchId, PackId
@@ -32,6 +33,7 @@ class Reader:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self.training = TrainingReader(connection)
 
     @classmethod
     def beside_writer(cls, path: Path) -> Reader:
@@ -51,7 +53,7 @@ class Reader:
         """Commands of one lane behind ``after``, oldest first."""
         rows = [
             row
-            for table, key in (("packs", "pack"), ("records", "records"))
+            for table, key in SUBJECTS
             for row in self._connection.execute(
                 f"SELECT lane_seq, {key}, command, attempts FROM {table} WHERE lane = ? AND lane_seq > ? ORDER BY lane_seq LIMIT ?",  # noqa: S608 - our own names
                 (lane, after, limit),

@@ -1,8 +1,8 @@
 """Tables of the journal, and how its file is opened.
 
-``lane`` and ``command`` of packs and records hold what is to be done next; ``lane_seq`` is the event that ordered it, so that a lane can
-read on from where it was. ``tallies`` counts packs per batch and state, and under the empty batch those of all batches, within
-the same transaction: no count ever scans. Times are ISO 8601 with offset.
+``lane`` and ``command`` of packs, records, stagings and runs hold what is to be done next; ``lane_seq`` is the event that ordered it, so
+that a lane can read on from where it was. ``tallies`` counts packs per batch and state, and under the empty batch those of all batches,
+within the same transaction: no count ever scans. Times are ISO 8601 with offset.
 """
 
 from __future__ import annotations
@@ -67,6 +67,48 @@ MIGRATIONS = (
     );
     CREATE INDEX records_by_lane ON records (lane, lane_seq) WHERE lane IS NOT NULL;
     CREATE INDEX records_by_state ON records (state, records);
+    """,
+    """
+    CREATE TABLE stagings (
+        staging TEXT PRIMARY KEY,
+        state TEXT NOT NULL,
+        name TEXT NOT NULL,
+        tier TEXT NOT NULL,
+        ordered_by TEXT NOT NULL,
+        cohort TEXT NOT NULL,
+        facts TEXT,
+        lane TEXT,
+        lane_seq INTEGER,
+        command TEXT,
+        attempts INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        ordered TEXT NOT NULL,
+        updated TEXT NOT NULL
+    );
+    CREATE INDEX stagings_by_lane ON stagings (lane, lane_seq) WHERE lane IS NOT NULL;
+    CREATE INDEX stagings_by_state ON stagings (state, staging);
+    CREATE INDEX stagings_by_name ON stagings (name);
+    CREATE TABLE runs (
+        run TEXT PRIMARY KEY,
+        state TEXT NOT NULL,
+        project TEXT NOT NULL,
+        folder TEXT NOT NULL,
+        place TEXT NOT NULL,
+        marker TEXT,
+        facts TEXT,
+        lane TEXT,
+        lane_seq INTEGER,
+        command TEXT,
+        attempts INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        appeared TEXT NOT NULL,
+        updated TEXT NOT NULL
+    );
+    CREATE INDEX runs_by_lane ON runs (lane, lane_seq) WHERE lane IS NOT NULL;
+    CREATE INDEX runs_by_state ON runs (state, run);
+    CREATE INDEX runs_by_folder ON runs (folder);
     """,
 )
 """Each brings the schema one version further; SQLite's ``user_version`` says how many a file has seen."""

@@ -16,9 +16,11 @@ from slidekeeper.errors import Refused
 from slidekeeper.messages.events import Event
 from slidekeeper.model.identity import BatchId, PackId
 from slidekeeper.model.records import RecordsId
+from slidekeeper.model.run import RunId
+from slidekeeper.model.staging import StagingId
 from slidekeeper.ports.clock import Clock
-from slidekeeper.ports.journal import BatchRow, PackRow, Pending, Recorded, RecordsRow
-from slidekeeper.workflow.states import BatchState, PackState, RecordsState
+from slidekeeper.ports.journal import BatchRow, PackRow, Pending, Recorded, RecordsRow, RunRow, StagingRow
+from slidekeeper.workflow.states import BatchState, PackState, RecordsState, RunState, StagingState
 
 T = TypeVar("T")
 
@@ -103,6 +105,30 @@ class SqliteJournal:
     async def records_row(self, records: RecordsId) -> RecordsRow | None:
         """The records of one batch."""
         return await self._read(self._reader.records_row, records)
+
+    async def stagings(self, states: Iterable[StagingState] = (), after: str = "", limit: int = 1000) -> Sequence[StagingRow]:
+        """Stagings in any of ``states``."""
+        return await self._read(self._reader.training.stagings, list(states), after, limit)
+
+    async def staging(self, staging: StagingId) -> StagingRow | None:
+        """One staging."""
+        return await self._read(self._reader.training.staging, staging)
+
+    async def staging_named(self, name: str) -> StagingRow | None:
+        """The newest staging of this name."""
+        return await self._read(self._reader.training.staging_named, name)
+
+    async def runs(self, states: Iterable[RunState] = (), after: str = "", limit: int = 1000) -> Sequence[RunRow]:
+        """Runs in any of ``states``."""
+        return await self._read(self._reader.training.runs, list(states), after, limit)
+
+    async def run(self, run: RunId) -> RunRow | None:
+        """One run."""
+        return await self._read(self._reader.training.run, run)
+
+    async def run_in(self, folder: str) -> RunRow | None:
+        """The newest run in this folder."""
+        return await self._read(self._reader.training.run_in, folder)
 
     async def batch(self, batch: BatchId) -> BatchRow | None:
         """One batch."""

@@ -9,11 +9,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple, TypeAlias
 
+from slidekeeper.adapters.journal.training import insert_run, insert_staging, note_run, note_staging
 from slidekeeper.messages.commands import command_to_json
 from slidekeeper.messages.events import (
     AnyBatchEvent,
     AnyPackEvent,
     AnyRecordsEvent,
+    AnyRunEvent,
+    AnyStagingEvent,
+    AnyStepEvent,
     BatchEvent,
     BatchOpened,
     Event,
@@ -27,21 +31,30 @@ from slidekeeper.messages.events import (
     RecordsFailed,
     RecordsQuarantined,
     RecordsSettled,
+    RunAppeared,
+    RunEvent,
+    RunFailed,
+    RunFinished,
+    RunQuarantined,
+    RunReleased,
+    StagingEvent,
+    StagingFailed,
+    StagingOrdered,
+    StagingQuarantined,
     StepFailed,
     event_to_json,
 )
 from slidekeeper.model.identity import BatchId
 from slidekeeper.ports.journal import Recorded
 from slidekeeper.workflow.batches import completion
-from slidekeeper.workflow.states import UNDER_WAY, BatchState, PackState, RecordsState
-from slidekeeper.workflow.table import Decision, decide, decide_batch, decide_records
+from slidekeeper.workflow.states import UNDER_WAY, BatchState, PackState, RecordsState, RunState, StagingState
+from slidekeeper.workflow.table import Decision, decide, decide_batch, decide_records, decide_run, decide_staging
 
 ALL_BATCHES = BatchId("")
 """The tally under this id counts the packs of all batches."""
 
 
-AnyStepEvent: TypeAlias = AnyPackEvent | AnyRecordsEvent
-AnyDecision: TypeAlias = Decision[PackState] | Decision[RecordsState]
+AnyDecision: TypeAlias = Decision[PackState] | Decision[RecordsState] | Decision[StagingState] | Decision[RunState]
 
 
 class Rows(NamedTuple):
@@ -53,6 +66,12 @@ class Rows(NamedTuple):
 
 PACKS = Rows("packs", "pack")
 RECORDS = Rows("records", "records")
+STAGINGS = Rows("stagings", "staging")
+RUNS = Rows("runs", "run")
+FAILURES = (StepFailed, RecordsFailed, StagingFailed, RunFailed)
+"""Events that count as an attempt."""
+SUBJECTS = (PACKS, RECORDS, STAGINGS, RUNS)
+"""All that have a state and a next command."""
 
 
 class Transaction:
@@ -76,6 +95,10 @@ class Transaction:
                 return self._record_of_batch(event, now)
             case RecordsEvent():
                 return self._record_of_records(event, now)
+            case StagingEvent():
+                return self._record_of_staging(event, now)
+            case RunEvent():
+                return self._record_of_run(event, now)
             case _:
                 return self._append(event, now)
 
@@ -128,6 +151,26 @@ class Transaction:
         self._note_revision(event)
         return replace(recorded, ordered=decision.command.type) if decision.command else recorded
 
+    def _record_of_staging(self, event: AnyStagingEvent, now: datetime) -> Recorded:
+        row = self._execute("SELECT state FROM stagings WHERE staging = ?", (event.staging,)).fetchone()
+        decision = decide_staging(StagingState(row[0]) if row else StagingState.NEW, event)
+        recorded = self._append(event, now)
+        if isinstance(event, StagingOrdered):
+            insert_staging(self._connection, event, recorded)
+        self._advance(STAGINGS, event, decision, recorded)
+        note_staging(self._connection, event)
+        return replace(recorded, ordered=decision.command.type) if decision.command else recorded
+
+    def _record_of_run(self, event: AnyRunEvent, now: datetime) -> Recorded:
+        row = self._execute("SELECT state FROM runs WHERE run = ?", (event.run,)).fetchone()
+        decision = decide_run(RunState(row[0]) if row else RunState.NEW, event)
+        recorded = self._append(event, now)
+        if row is None and isinstance(event, (RunAppeared, RunFinished)):
+            insert_run(self._connection, event, recorded)
+        self._advance(RUNS, event, decision, recorded)
+        note_run(self._connection, event)
+        return replace(recorded, ordered=decision.command.type) if decision.command else recorded
+
     def _note_revision(self, event: AnyRecordsEvent) -> None:
         """Keep what the row shows of the revision that is under way."""
         match event:
@@ -158,7 +201,7 @@ class Transaction:
         """The pending command stays; the row shows why it was not carried out yet."""
         self._execute(
             f"UPDATE {rows.table} SET attempts = attempts + ?, reason = ?, detail = ?, updated = ? WHERE {rows.key} = ?",  # noqa: S608 - our own names
-            (isinstance(event, (StepFailed, RecordsFailed)), *_reason(event), recorded.time.isoformat(), event.subject),
+            (isinstance(event, FAILURES), *_reason(event), recorded.time.isoformat(), event.subject),
         )
 
     def _count(self, batch: BatchId, before: PackState, after: PackState) -> None:
@@ -197,7 +240,9 @@ def tally(connection: sqlite3.Connection, batch: BatchId) -> Mapping[PackState, 
 def _reason(event: AnyStepEvent) -> tuple[str, str]:
     """Reason and detail that the subject's row shows after this event."""
     match event:
-        case PackQuarantined() | StepFailed() | PackStuck() | RecordsQuarantined() | RecordsFailed():
+        case PackQuarantined() | RecordsQuarantined() | StagingQuarantined() | RunQuarantined() | PackStuck() | RunReleased():
+            return event.reason, getattr(event, "detail", "")
+        case StepFailed() | RecordsFailed() | StagingFailed() | RunFailed():
             return event.reason, event.detail
         case _:
             return "", ""
