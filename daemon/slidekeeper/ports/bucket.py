@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Set
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeAlias
@@ -76,6 +77,14 @@ class Bucket(Protocol):
 
     def read(self, key: str) -> bytes:
         """The bytes of a small published object.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+        """
+        ...
+
+    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
+        """A published object of any size, to be read from its beginning.
 
         Raises:
             FileNotFoundError: there is no such object.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+import io
+from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -69,6 +71,10 @@ class MemoryBucket:
     def asides(self) -> Set[str]:
         self.probe()
         return set(self._aside)
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[BinaryIO]:
+        yield io.BytesIO(self.read(key))
 
     def read(self, key: str) -> bytes:
         self.probe()

@@ -45,6 +45,16 @@ def test_a_spliced_object_can_be_read_once_published(bucket: Bucket) -> None:
     assert bucket.read(f"{KEY}/slide.svs") == OUTPUT
 
 
+def test_a_published_object_can_be_opened_and_sought_in(bucket: Bucket) -> None:
+    spliced(bucket)
+    bucket.publish("pack", KEY)
+    with bucket.open(f"{KEY}/slide.svs") as stream:
+        stream.seek(7)
+        assert stream.read() == OUTPUT[7:]
+    with pytest.raises(FileNotFoundError), bucket.open(f"{KEY}/nothing"):
+        pass
+
+
 def test_a_splice_tells_size_and_digests_of_output_and_source(bucket: Bucket) -> None:
     output, source = blake3(OUTPUT).hexdigest(), blake3(SOURCE).hexdigest()
     assert spliced(bucket) == Written(len(OUTPUT), f"blake3:{output}", f"blake3:{source}")

@@ -135,6 +135,13 @@ class PosixBucket:
         with _bucket_errors(absence_is_an_answer=True):
             return (self.root / key).read_bytes()
 
+    @contextmanager
+    def open(self, key: str) -> Iterator[BinaryIO]:
+        """A published object, to be read."""
+        self._check_there()
+        with _bucket_errors(absence_is_an_answer=True), (self.root / key).open("rb") as stream:
+            yield stream
+
     def digest(self, key: str) -> str:
         """The digest of a published object's bytes as they are now."""
         self._check_there()

@@ -1,0 +1,1 @@
+"""A second bucket that follows the first."""
