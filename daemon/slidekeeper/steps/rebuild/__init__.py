@@ -1,0 +1,1 @@
+"""The journal's truth, read back from a bucket after the state is lost."""
