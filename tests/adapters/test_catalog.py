@@ -22,7 +22,7 @@ from slidekeeper.ports.journal import Recorded
 from writers.events import BATCH, EVENTS, NUMBER, event_of, pack_id, slide_facts
 
 START = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
-VIEWS = ("slides", "revisions", "packs", "batches")
+VIEWS = ("slides", "revisions", "packs", "batches", "stagings", "runs", "versions")
 
 
 def open_catalog(path: Path) -> DuckdbCatalog:

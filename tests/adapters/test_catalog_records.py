@@ -164,7 +164,7 @@ async def test_rows_are_published_with_their_origin(site: Site) -> None:
         "grade": 3,
     }
     assert site.names() == {
-        *("slides", "revisions", "packs", "batches", "alignment", "cases", "patients"),
+        *("slides", "revisions", "packs", "batches", "stagings", "runs", "versions", "alignment", "cases", "patients"),
         *("records_imagery", "records_diagnoses"),
     }
 

@@ -7,13 +7,22 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
 
+from slidekeeper.adapters.catalog.training import TRAINING_TABLES, training_rows
 from slidekeeper.messages import events as fact
 from slidekeeper.model.records import AlignmentFacts, RecordsFacts
 from slidekeeper.model.slide import SlideFacts
 from slidekeeper.ports.journal import Recorded
 from slidekeeper.workflow.states import BatchState, PackState
 
-TABLES = ("stored_revisions", "pack_history", "batch_history", "records_history", "alignment_history", "withdrawn_slides")
+TABLES = (
+    "stored_revisions",
+    "pack_history",
+    "batch_history",
+    "records_history",
+    "alignment_history",
+    "withdrawn_slides",
+    *TRAINING_TABLES,
+)
 """What events add rows to."""
 
 Rows = dict[str, list[Mapping[str, Any]]]
@@ -108,6 +117,8 @@ def _apply(recorded: Recorded, changes: Changes) -> None:
         changes.withdraw(event.slides, recorded)
     if isinstance(event, fact.SlidesRemoved):
         changes.settle(event.slides)
+    for table, row in training_rows(recorded):
+        rows[table].append(row)
 
 
 def _revision(facts: SlideFacts, recorded: Recorded) -> Mapping[str, Any]:

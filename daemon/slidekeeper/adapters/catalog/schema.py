@@ -77,19 +77,54 @@ MIGRATIONS = (
     CREATE VIEW current_records AS
         SELECT * FROM record_revisions WHERE sources IS NOT NULL QUALIFY revision = max(revision) OVER (PARTITION BY records);
     """,
+    # The training half: stagings, runs, and the versions that they became.
+    """
+    CREATE TABLE staging_history (
+        staging VARCHAR, name VARCHAR, tier VARCHAR, sql VARCHAR, slides BIGINT, size BIGINT, state VARCHAR, reason VARCHAR,
+        seq BIGINT, time TIMESTAMP);
+    CREATE TABLE run_history (
+        run VARCHAR, project VARCHAR, name VARCHAR, state VARCHAR, status VARCHAR, version INTEGER, reason VARCHAR,
+        seq BIGINT, time TIMESTAMP);
+    CREATE TABLE version_history (
+        project VARCHAR, version INTEGER, run VARCHAR, tree VARCHAR, status VARCHAR, files BIGINT, size BIGINT, added BIGINT,
+        missing BIGINT, seconds DOUBLE, change VARCHAR, until DATE, seq BIGINT, time TIMESTAMP);
+    CREATE VIEW stagings AS
+        SELECT staging, max(name) AS name, max(tier) AS tier, max(sql) AS sql, max(slides) AS slides, max(size) AS size,
+               arg_max(state, seq) AS state, arg_max(reason, seq) AS reason, min(time) AS ordered, max(time) AS updated
+        FROM staging_history GROUP BY staging ORDER BY staging;
+    CREATE VIEW runs AS
+        SELECT run, max(project) AS project, max(name) AS name, arg_max(state, seq) AS state, arg_max(status, seq) AS status,
+               max(version) AS version, arg_max(reason, seq) AS reason, min(time) AS appeared, max(time) AS updated
+        FROM run_history GROUP BY run ORDER BY run;
+    CREATE VIEW versions AS
+        SELECT project, version, max(run) AS run, max(status) AS status, max(files) AS files, max(size) AS size, max(added) AS added,
+               max(missing) AS missing, max(tree) AS tree, arg_max_null(until, seq) FILTER (change IN ('held', 'freed')) AS held_until,
+               arg_max(change, seq) FILTER (change IN ('damaged', 'healed')) IS NOT DISTINCT FROM 'damaged' AS damaged,
+               bool_or(change = 'removed') AS removed, min(time) AS created
+        FROM version_history GROUP BY project, version ORDER BY project, version;
+    """,
 )
 
 RESET = """
     BEGIN;
     DELETE FROM stored_revisions; DELETE FROM pack_history; DELETE FROM batch_history;
     DELETE FROM records_history; DELETE FROM alignment_history; DELETE FROM withdrawn_slides;
+    DELETE FROM staging_history; DELETE FROM run_history; DELETE FROM version_history;
     INSERT INTO residue VALUES (0);
     UPDATE position SET seq = 0;
     COMMIT
 """
 """Begins the catalog anew."""
 
-PUBLISHED = {"slides": "stored_revisions", "revisions": "stored_revisions", "packs": "pack_history", "batches": "batch_history"}
+PUBLISHED = {
+    "slides": "stored_revisions",
+    "revisions": "stored_revisions",
+    "packs": "pack_history",
+    "batches": "batch_history",
+    "stagings": "staging_history",
+    "runs": "run_history",
+    "versions": "version_history",
+}
 """The views that researchers read as Parquet, and the table that each is made of; what is made of records is in ``publications``."""
 
 
