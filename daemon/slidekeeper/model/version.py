@@ -92,3 +92,5 @@ class VersionDocument(Value):
     missing: int
     slidekeeper: str
     """The program's version."""
+    digest: str = ""
+    """SHA-256 of the document's file with these digits left out: a version names everything else, but nothing names a version."""
