@@ -24,6 +24,7 @@ from slidekeeper.adapters.linking.sqlite import SqliteLinking
 from slidekeeper.adapters.mqtt.broker import MqttBroker
 from slidekeeper.adapters.readers.independent import IndependentReader
 from slidekeeper.adapters.search.hyperscan_search import HyperscanFactory
+from slidekeeper.adapters.snapshots.reading import PosixVersions
 from slidekeeper.api.app import create_app
 from slidekeeper.api.server import ApiServer, bind_socket
 from slidekeeper.bootstrap.places import Layout, prepare_identified, probe_folder
@@ -133,7 +134,15 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
     watched = {name: _watched(drops[name], drop, Layout(settings).index) for name, drop in settings.drop.items()}
     intake = Intake(watched, stores.known, stores.journal, engine.submit, wholeness.missing, suspend, clock)
     withdrawals = Withdrawals(
-        stores.journal, stores.catalog, stores.bucket, stores.linking, engine.submit, catch_up, publisher.publish_now, withdrawn
+        stores.journal,
+        stores.catalog,
+        stores.bucket,
+        stores.linking,
+        PosixVersions(settings.bucket.path, settings.bucket.mount),
+        engine.submit,
+        catch_up,
+        publisher.publish_now,
+        withdrawn,
     )
     services = records.services(shared, engine, suspend, clock, settings.catalog.publish_seconds) if records else None
     lag = LagMeter(clock)

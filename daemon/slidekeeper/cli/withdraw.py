@@ -42,6 +42,8 @@ def withdraw(
         else:
             text = f"withdrawal {done['withdrawal']}: {done['slides']} slides, {done['revisions']} revisions, {done['rows']} rows removed"
             Console(highlight=False).print(Text(text))
+            for version in done["versions"]:
+                Console(highlight=False).print(Text(f"trained on one of them, and kept: {version}"))
 
 
 def _wait(door: Door, withdrawal: str) -> Mapping[str, Any]:

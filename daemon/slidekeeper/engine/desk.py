@@ -149,6 +149,7 @@ def _withdrawal_answer(time: datetime, order: ConsentWithdrawn, removed: SlidesR
         "state": "removed" if removed else "under way",
         "revisions": removed.revisions if removed else 0,
         "rows": removed.rows if removed else 0,
+        "versions": list(removed.versions) if removed else [],
     }
 
 

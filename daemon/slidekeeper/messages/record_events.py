@@ -123,6 +123,8 @@ class SlidesRemoved(WithdrawalEvent):
     slides: tuple[SlideNumber, ...]
     revisions: int
     rows: int
+    versions: tuple[str, ...] = ()
+    """Versions whose run trained on one of them, ``<project>@v<number>``: what was learned stays, and is listed for the broker."""
 
 
 class IdentityEvent(Value):

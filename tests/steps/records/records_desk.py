@@ -20,6 +20,7 @@ from slidekeeper.adapters.linking.keys import Key
 from slidekeeper.adapters.linking.sqlite import SqliteLinking
 from slidekeeper.adapters.reports.csv_reports import CsvReports
 from slidekeeper.adapters.scratch import MemoryScratch
+from slidekeeper.adapters.snapshots.reading import PosixVersions
 from slidekeeper.adapters.tables.duckdb_csv import DuckdbCsvReader
 from slidekeeper.messages.commands import AlignRecords, LoadRecords
 from slidekeeper.messages.events import (
@@ -103,7 +104,15 @@ class RecordsDesk:
         self.align_step = AlignStep(self.bucket, self.catalog, self.linking, self.reports, self._session, self.catch_up)
         self.realigner = Realigner(self.journal, self.catalog, self.linking, self.known, self.journal.commit, self.catch_up, 0.01)
         self.withdrawals = Withdrawals(
-            self.journal, self.catalog, self.bucket, self.linking, self.journal.commit, self.catch_up, self.publish, self.withdrawn
+            self.journal,
+            self.catalog,
+            self.bucket,
+            self.linking,
+            PosixVersions(self.bucket.root),
+            self.journal.commit,
+            self.catch_up,
+            self.publish,
+            self.withdrawn,
         )
 
     async def catch_up(self) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from slidekeeper.adapters.snapshots.documents import encode_document
 from slidekeeper.errors import Refused, Unavailable
+from slidekeeper.messages.events import SlidesRemoved
 from slidekeeper.model.identity import SlideNumber
+from slidekeeper.model.tree import FileEntry, encode_tree
+from slidekeeper.model.version import RunOfVersion, VersionDocument
 from steps.records.records_desk import RecordsDesk, records_desk
 from writers.records import write_records
 
@@ -132,3 +138,37 @@ async def test_a_number_that_nobody_has_is_refused(desk: RecordsDesk) -> None:
     with pytest.raises(Refused) as refused:
         await desk.withdrawals.order(["999999999999"], "broker")
     assert refused.value.reason == "unknown-number"
+
+
+def lay_version(desk: RecordsDesk, number: int, provenance: str) -> None:
+    """A version whose run tells what it trained on."""
+    store = desk.bucket.root / "protected"
+    content = provenance.encode()
+    digest = sha256(content).hexdigest()
+    entry = FileEntry(name="provenance.json", size=len(content), sha256=digest, mode="0644", mtime=0)
+    tree = b"".join(encode_tree([], [entry]))
+    counted = {"files": 1, "size": len(content), "added": 0, "missing": 0}
+    told = {"status": "succeeded", "message": "", "by": "marker", "policy": "default", "slidekeeper": "0.3.0"}
+    run = RunOfVersion(run="dddddddddddd", name="a", folder="/runs/gleason/a")
+    named = sha256(tree).hexdigest()
+    document = VersionDocument(
+        project="gleason", version=number, created=datetime(2026, 11, 24, tzinfo=UTC), tree=named, run=run, **told, **counted
+    )
+    for key, data in {
+        f"blobs/{digest[:2]}/{digest}": content,
+        f"trees/{named[:2]}/{named}.json": tree,
+        f"versions/gleason/{number}.json": encode_document(document),
+    }.items():
+        (store / key).parent.mkdir(parents=True, exist_ok=True)
+        (store / key).write_bytes(data)
+
+
+async def test_versions_that_were_trained_on_somebody_are_listed(desk: RecordsDesk) -> None:
+    slide, patient = first(desk)
+    lay_version(desk, 1, f'{{"staging": {{"slides": ["{slide}"]}}}}')
+    lay_version(desk, 2, '{"staging": {"slides": ["999999999999"]}}')
+    await desk.withdrawals.order([patient], "broker")
+    await carry_out(desk)
+    [removed] = [recorded.event for recorded in await desk.journal.events(0, 1000, ("slides.removed",))]
+    assert isinstance(removed, SlidesRemoved)
+    assert removed.versions == ("gleason@v1",)

@@ -24,6 +24,8 @@ from slidekeeper.ports.bucket import Bucket
 from slidekeeper.ports.catalog import Catalog
 from slidekeeper.ports.journal import Journal
 from slidekeeper.ports.linking import Linking
+from slidekeeper.ports.snapshots import Versions
+from slidekeeper.steps.withdrawal.versions import versions_naming
 from slidekeeper.workflow.states import RecordsState
 
 log = structlog.get_logger(__name__)
@@ -53,6 +55,7 @@ class Withdrawals:
         catalog: Catalog,
         bucket: Bucket,
         linking: Linking,
+        versions: Versions,
         report: Callable[[Event], Awaitable[object]],
         catch_up: Callable[[], Awaitable[None]],
         publish: Callable[[], Awaitable[None]],
@@ -63,6 +66,7 @@ class Withdrawals:
         self._catalog = catalog
         self._bucket = bucket
         self._linking = linking
+        self._versions = versions
         self._report = report
         self._catch_up = catch_up
         self._publish = publish
@@ -128,7 +132,9 @@ class Withdrawals:
         await self._catch_up()
         await self._catalog.compact()
         await self._publish()
-        await self._report(SlidesRemoved(withdrawal=order.withdrawal, slides=order.slides, revisions=revisions, rows=rows))
+        versions = tuple(await asyncio.to_thread(versions_naming, self._versions, numbers))
+        removed = SlidesRemoved(withdrawal=order.withdrawal, slides=order.slides, revisions=revisions, rows=rows, versions=versions)
+        await self._report(removed)
         log.info("consent withdrawn", withdrawal=order.withdrawal, slides=len(order.slides), revisions=revisions, rows=rows)
 
     def _remove_slide(self, number: SlideNumber) -> int:
