@@ -164,6 +164,16 @@ class PosixVersions:
                 raise
         return Damage(key, "changed") if changed else None
 
+    @contextmanager
+    def object(self, key: str) -> Iterator[BinaryIO]:
+        """The bytes of any stored object, not verified.
+
+        Raises:
+            Permanent: ``version-damaged``, it is missing.
+        """
+        with self._opened(key) as stream:
+            yield stream
+
     def check_there(self) -> None:
         """Tell a bucket that is away from one that holds nothing.
 
