@@ -38,7 +38,7 @@ from slidekeeper.steps.intake.settling import (
 log = structlog.get_logger(__name__)
 
 LOOKS_AT_ONCE = 200
-EXAMINED_AT_ONCE = 4
+EXAMINED_AT_ONCE = 32
 UNAVAILABLE_PAUSE_SECONDS = 2.0
 ANSWER_SECONDS = 10.0
 """A drop folder that takes longer to say that it is there hangs."""
