@@ -71,6 +71,7 @@ class Intake:
             wholeness,
             suspend,
             clock,
+            lambda drop: self._watchers[drop].looking_since,
         )
         self._watchers = {
             name: Watcher(watched, known, self._ingest, self._forget, partial(self._close_marked, name), report, suspend, clock)
