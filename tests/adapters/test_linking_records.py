@@ -251,10 +251,9 @@ async def test_many_that_are_erased_leave_no_byte_among_many_that_stay(linking: 
 async def test_who_was_withdrawn_is_known_again_and_gets_no_number(linking: SqliteLinking) -> None:
     slide = await linking.slide_number(Barcode("S26-1"), Concealed("S26-1.svs"))
     (patient,) = await linking.refer(Domain.PATIENT, concealed("MRN1"))
-    assert not await linking.is_withdrawn(Barcode("S26-1"))
+    assert await linking.withdrawn(Domain.SLIDE, [Barcode("S26-1")]) == [False]
     await linking.erase([slide, patient])
-    assert await linking.is_withdrawn(Barcode("S26-1"))
-    assert await linking.withdrawn(Domain.SLIDE, concealed("s26-1.TIF", "S26-2")) == [True, False]
+    assert await linking.withdrawn(Domain.SLIDE, concealed("S26-1", "s26-1.TIF", "S26-2")) == [True, True, False]
     assert await linking.withdrawn(Domain.PATIENT, concealed(" MRN1", "mrn1", "MRN2")) == [True, False, False]
     for attempt in (
         linking.slide_number(Barcode("S26-1")),

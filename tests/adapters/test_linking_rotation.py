@@ -63,7 +63,7 @@ async def answers(linking: SqliteLinking) -> list[Any]:
         await linking.offsets(patients),
         await linking.aliases([slide]),
         await linking.claim(slide, CONTENT, SECOND),
-        await linking.is_withdrawn(Barcode("S26-9")),
+        await linking.withdrawn(Domain.SLIDE, [Barcode("S26-9")]),
         await linking.reveal([slide, *patients]),
     ]
 

@@ -54,13 +54,14 @@ from slidekeeper.steps.withdrawal.service import Withdrawals
 from slidekeeper.workflow.retry import RetryPolicy, Suspend
 
 STORE_WIDTH = 4
-CATALOG_WIDTH = 32
+CATALOG_WIDTH = 64
 """Catalog commands mostly wait for the same projection."""
 RELEASE_WIDTH = 4
 SETTLE_WIDTH = 8
 
 PRELOAD = (
     "slidekeeper.steps.anonymize.job",
+    "slidekeeper.steps.anonymize.wholeness",
     "slidekeeper.formats.registry",
     "slidekeeper.adapters.bucket.posix",
     "slidekeeper.adapters.drop.posix",

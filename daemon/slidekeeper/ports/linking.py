@@ -144,10 +144,6 @@ class Linking(Protocol):
         """Whether :meth:`erase` forgot these before; slides by barcode or file name, compared in their alias form."""
         ...
 
-    async def is_withdrawn(self, barcode: Barcode) -> bool:
-        """:meth:`withdrawn` for one slide."""
-        ...
-
     async def rotate(self, new_key: Concealed[bytes]) -> int:
         """Seal and hash everything under new data keys, and those under ``new_key``; returns the new key's version.
 

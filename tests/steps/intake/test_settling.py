@@ -28,6 +28,7 @@ from slidekeeper.steps.intake.settling import (
     after_writer,
     before_notice,
     fault_of,
+    is_premature,
     next_step,
 )
 
@@ -266,3 +267,15 @@ def test_the_next_look_is_never_in_the_past(history: list[tuple[float, Sequence[
 def test_a_sound_pack_that_is_left_alone_is_examined_in_the_end(history: list[tuple[float, Sequence[Look]]]) -> None:
     end = history[-1][0]
     assert steps([*history, (end + 1, [IMAGE]), (end + 1 + QUIET, [IMAGE])])[-1] == Examine()
+
+
+@pytest.mark.parametrize(
+    ("looking_since", "premature"),
+    [(None, False), (5.0, True), (10.0, True), (10.5, False)],
+    ids=["no scan", "a scan that showed the last file", "at the same moment", "a scan that began later"],
+)
+def test_no_pack_is_held_for_an_image_that_the_scan_under_way_may_yet_come_to(looking_since: float | None, premature: bool) -> None:
+    watch = Watch(since=10.0, quiet_since=10.0)
+    assert is_premature(Hold("incomplete-pack"), watch, looking_since) is premature
+    assert not is_premature(Hold("ambiguous-pack"), watch, looking_since)
+    assert not is_premature(Wait(20.0), watch, looking_since)

@@ -51,7 +51,14 @@ class Bench:
     def __post_init__(self) -> None:
         settings = DropSettings(path=self.root, **QUICK)
         self.tracker = Tracker(
-            {"scanner": self.drop}, {"scanner": settings}, self.known, self._report, self._whole, self._suspend, SystemClock()
+            {"scanner": self.drop},
+            {"scanner": settings},
+            self.known,
+            self._report,
+            self._whole,
+            self._suspend,
+            SystemClock(),
+            lambda _drop: None,
         )
 
     async def _report(self, event: Any) -> None:

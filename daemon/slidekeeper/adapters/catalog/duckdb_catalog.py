@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +31,8 @@ from slidekeeper.ports.journal import Recorded
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
+
+PUBLICATION_NICENESS = 10
 
 SLIDES = """
     WITH page AS (
@@ -60,9 +64,8 @@ class DuckdbCatalog:
         """False while nobody knows yet that the file was begun anew: nothing is appended behind the gap, nor half a catalog published."""
         self._closing = False
         self._use(connection)
-        self._writing, self._asking, self._publishing = (
-            ThreadPoolExecutor(1, thread_name_prefix=f"catalog-{purpose}") for purpose in ("writer", "questions", "publications")
-        )
+        self._writing, self._asking = (ThreadPoolExecutor(1, f"catalog-{purpose}") for purpose in ("writer", "questions"))
+        self._publishing = ThreadPoolExecutor(1, "catalog-publications", initializer=_yield_to_packs)
         self._changes: Counter[str] = Counter()
         """How often each table was changed since the catalog was opened."""
         self._publications_made = Publications(objects)
@@ -315,6 +318,12 @@ class DuckdbCatalog:
             self._use(fresh)
             self._lives += 1
             self._changes.update(list(self._structures))
+
+
+def _yield_to_packs() -> None:
+    """Let this thread run when no other wants the processor: what is published may be a moment old, packs should not wait for it."""
+    with suppress(PermissionError):  # a service may be forbidden to change priorities
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PUBLICATION_NICENESS)
 
 
 def _damaged(detail: str) -> Temporary:

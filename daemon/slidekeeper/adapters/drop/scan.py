@@ -22,7 +22,7 @@ from slidekeeper.errors import Permanent
 from slidekeeper.model.phi import FileIdentity, RelativePath
 from slidekeeper.ports.drop import Listing, Portion, Sighting
 
-PORTION = 500
+PORTION = 200
 """Files compared at once; bounds memory whatever the size of a directory."""
 
 FILES_BELOW = (
@@ -72,9 +72,9 @@ class TreeScan:
         """Reconcile single files, and directories with all below them."""
         wanted = [path for path in paths if not any(map(self._ignored, os.fsdecode(path.reveal()).split("/")))]
         directories = [path.reveal() for path in wanted if self._drop.is_folder(path)]
-        files = [path for path in wanted if path.reveal() not in directories]
-        seen = [sighting for path in files if (sighting := self._see(path)) is not None]
-        if seen:
+        files = sorted((path for path in wanted if path.reveal() not in directories), key=RelativePath.reveal)  # a pack's side by side
+        for start in range(0, len(files), PORTION):
+            seen = [sighting for path in files[start : start + PORTION] if (sighting := self._see(path)) is not None]
             yield Portion([sighting for sighting in seen if not self._is_known(sighting)], ())
         while directories:
             yield from self._visit(directories.pop(), None, {}, directories)

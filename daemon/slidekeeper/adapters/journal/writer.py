@@ -157,14 +157,20 @@ class Writer:
         execute = self._connection.execute
         if submission.published:
             execute("DELETE FROM outbox WHERE seq <= ?", (submission.published,))
+        if len(submission.events) == 1:  # refused before anything is written
+            return self._recorded(submission.events)
         execute("SAVEPOINT submission")
-        try:
-            outcome: Outcome = [self._transaction.record(event, self._clock.now()) for event in submission.events]
-        except UndefinedTransition as refused:
+        outcome = self._recorded(submission.events)
+        if isinstance(outcome, UndefinedTransition):
             execute("ROLLBACK TO submission")
-            outcome = refused
         execute("RELEASE submission")
         return outcome
+
+    def _recorded(self, events: Sequence[Event]) -> Outcome:
+        try:
+            return [self._transaction.record(event, self._clock.now()) for event in events]
+        except UndefinedTransition as refused:
+            return refused
 
     def _undo(self) -> None:
         """Some errors end the transaction by themselves, some leave it open."""

@@ -104,11 +104,6 @@ class SqliteLinking:
         """Whether values were forgotten before."""
         return await self._call(withdrawal.withdrawn, domain, [value.reveal() for value in values])
 
-    async def is_withdrawn(self, barcode: Barcode) -> bool:
-        """Whether a slide was forgotten before."""
-        (answer,) = await self.withdrawn(Domain.SLIDE, [barcode])
-        return answer
-
     async def rotate(self, new_key: Concealed[bytes]) -> int:
         """Seal everything under a new key."""
         return await self._call(rotate, new_key)

@@ -43,8 +43,6 @@ class AnonymizeStep:
         files = await self.known.find(command.pack)
         if files is None or files.drop not in self.drops:
             raise Permanent("unknown-files", "the restricted index or the settings no longer know this pack's drop folder")
-        if await self.linking.is_withdrawn(files.barcode):
-            raise Permanent("consent-withdrawn", "consent to this slide was withdrawn; it is not taken in again")
         number = await self.linking.slide_number(files.barcode, original_name(files))
         try:
             outcome = await self._work(files, number)

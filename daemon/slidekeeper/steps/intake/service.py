@@ -27,6 +27,8 @@ from slidekeeper.workflow.states import BatchState, PackState
 log = structlog.get_logger(__name__)
 
 ORDERS_AT_ONCE = 500
+ANNOUNCED_AT_ONCE = 32
+"""Arrivals in one commit: enough to share its fsync, few enough that nothing else waits for the loop meanwhile."""
 PAUSE_SECONDS = 2.0
 UNDER_WAY = frozenset({PackState.SETTLED, PackState.ANONYMIZED, PackState.STORED, PackState.CATALOGUED})
 
@@ -69,6 +71,7 @@ class Intake:
             wholeness,
             suspend,
             clock,
+            lambda drop: self._watchers[drop].looking_since,
         )
         self._watchers = {
             name: Watcher(watched, known, self._ingest, self._forget, partial(self._close_marked, name), report, suspend, clock)
@@ -276,8 +279,11 @@ class Intake:
 
     async def _announce(self, packs: Sequence[PackFiles]) -> None:
         """Tell the journal of new packs, many in one commit."""
-        arrivals = [PackArrived(pack=files.pack, drop=files.drop, batch=files.batch) for files in packs]
-        await asyncio.gather(*(self._report(arrival) for arrival in arrivals))
+        for start in range(0, len(packs), ANNOUNCED_AT_ONCE):
+            arrivals = [
+                PackArrived(pack=files.pack, drop=files.drop, batch=files.batch) for files in packs[start : start + ANNOUNCED_AT_ONCE]
+            ]
+            await asyncio.gather(*(self._report(arrival) for arrival in arrivals))
         await self._known.announced([files.pack for files in packs])
 
     async def _close_marked(self, drop: str, markers: Mapping[RelativePath, FileIdentity]) -> None:

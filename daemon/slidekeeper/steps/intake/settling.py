@@ -18,6 +18,9 @@ from slidekeeper.workflow.retry import FEW_ATTEMPTS
 WORST_FIRST = ("not-a-regular-file", "invalid-barcode", "ambiguous-pack")
 """Faults that no waiting mends."""
 
+INCOMPLETE = "incomplete-pack"
+"""Held when no image comes."""
+
 WORKERS_FAULT = "worker-"
 """What a fault begins with when the image brought down the worker that examined it: waiting mends nothing, and others wait too."""
 
@@ -126,6 +129,11 @@ def after_fault(watch: Watch, fault: str, settings: DropSettings, now: float) ->
     return Wait(min(watch.quiet_since + settings.incomplete_seconds, now + settings.settle_seconds))
 
 
+def is_premature(step: Step, watch: Watch, looking_since: float | None) -> bool:
+    """Whether a pack would be held for lack of a file that a scan may yet come to: it was under way when the last one was seen."""
+    return isinstance(step, Hold) and step.reason == INCOMPLETE and looking_since is not None and looking_since <= watch.quiet_since
+
+
 def after_writer(watch: Watch, settings: DropSettings, now: float) -> Step:
     """What to do about a quiet pack that somebody still holds open for writing."""
     return wait_or_report(watch, "being-written", settings, now, at_least=settings.settle_seconds)
@@ -160,7 +168,7 @@ def fault_of(looks: Sequence[Look], barcode_is_valid: bool) -> str:
     if len(images) > 1:
         return "ambiguous-pack"
     if not images:
-        return "incomplete-pack"
+        return INCOMPLETE
     if any(look.links > 1 for look in images):
         return "hard-linked"
     return "" if images[0].identity and images[0].identity.size else "empty-file"

@@ -31,6 +31,7 @@ from slidekeeper.steps.intake.settling import (
     after_fault,
     after_writer,
     before_notice,
+    is_premature,
     next_step,
     wait_or_report,
 )
@@ -38,7 +39,7 @@ from slidekeeper.steps.intake.settling import (
 log = structlog.get_logger(__name__)
 
 LOOKS_AT_ONCE = 200
-EXAMINED_AT_ONCE = 4
+EXAMINED_AT_ONCE = 32
 UNAVAILABLE_PAUSE_SECONDS = 2.0
 ANSWER_SECONDS = 10.0
 """A drop folder that takes longer to say that it is there hangs."""
@@ -56,7 +57,9 @@ class Tracker:
         wholeness: Callable[[PackFiles], Awaitable[str]],
         suspend: Callable[[Unavailable], Awaitable[None]],
         clock: Clock,
+        looking_since: Callable[[str], float | None],
     ) -> None:
+        """``looking_since`` tells when the scan of a drop folder that is under way began, or None."""
         self._drops = drops
         self._settings = settings
         self._known = known
@@ -64,6 +67,7 @@ class Tracker:
         self._wholeness = wholeness
         self._suspend = suspend
         self._clock = clock
+        self._looking_since = looking_since
         self._roll = Roll(drops)
         self._leaving: set[PackId] = set()
         """Packs that are followed no longer, while the reason is being committed."""
@@ -196,6 +200,8 @@ class Tracker:
         if isinstance(step, Examine) and not tracked.gated:
             tracked.busy = True
             group.create_task(self._examine(tracked, tracked.files))
+        elif is_premature(step, tracked.watch, self._looking_since(tracked.files.drop)):
+            self._call_at(tracked.files.pack, now + settings.settle_seconds)
         else:
             await self._conclude(tracked, before_notice(tracked.watch, settings, now) if isinstance(step, Examine) else step)
 

@@ -75,6 +75,8 @@ class Watcher:
         self._unreadable = 0
         self.away = ""
         """Why the drop folder cannot be scanned, or an empty string."""
+        self.looking_since: float | None = None
+        """When the scan that is under way began; None between scans."""
         self.watches: int | None = None
         """Watches that were held behind the last scan of the whole tree."""
         self.scan_seconds = 0.0
@@ -112,7 +114,11 @@ class Watcher:
         """As :meth:`look`; other scans wait until the caller has done what must not happen in the middle of one."""
         async with self._scanning:
             torn, self._torn = self._torn and bool(paths), True
-            await self._see(paths)
+            self.looking_since = self._clock.monotonic()
+            try:
+                await self._see(paths)
+            finally:
+                self.looking_since = None
             self._torn = torn
             yield
             if not torn:
