@@ -10,16 +10,18 @@ from typing import Any
 
 import duckdb
 import pytest
+from blake3 import blake3
 
 from engine.fakes import ManualClock
 from slidekeeper.adapters.catalog.duckdb_catalog import DuckdbCatalog
 from slidekeeper.adapters.journal.sqlite import SqliteJournal
 from slidekeeper.bootstrap.initialize import initialize_site
 from slidekeeper.bootstrap.places import Layout
-from slidekeeper.bootstrap.rebuilding import Rebuilt, rebuild
+from slidekeeper.bootstrap.rebuilding import Rebuilt, bring_back, rebuild
 from slidekeeper.errors import Permanent, Refused
 from slidekeeper.messages import events as fact
 from slidekeeper.model.identity import SlideNumber
+from slidekeeper.model.slide import SlideFacts
 from slidekeeper.model.version import RunOfVersion, VersionDocument
 from slidekeeper.settings.loader import Settings, load_settings
 from slidekeeper.workflow.states import BatchState, RecordsState, RunState
@@ -172,3 +174,25 @@ async def test_an_older_revision_whose_alignments_a_withdrawal_removed_is_left_o
     arrived = [recorded.event for recorded in await journal.events(0, 100, ("records.arrived",))]
     await journal.close()
     assert [event.revision for event in arrived if isinstance(event, fact.RecordsArrived)] == [2]
+
+
+async def test_a_lost_bucket_comes_back_from_its_replica_and_the_state_from_the_bucket(settings: Settings, tmp_path: Path) -> None:
+    await live_through(settings)
+    before = await catalogue(settings, tmp_path / "before")
+    for folder in sorted(settings.bucket.path.glob("slides/*/*/r*")):
+        facts = SlideFacts.model_validate_json((folder / "slide.json").read_bytes())
+        image = f"pixels of {facts.number}".encode()
+        (folder / facts.file_name).write_bytes(image)
+        mended = facts.model_copy(update={"digest": f"blake3:{blake3(image).hexdigest()}"})
+        (folder / "slide.json").write_text(mended.model_dump_json())
+    held = {path.relative_to(settings.bucket.path): path.read_bytes() for path in settings.bucket.path.rglob("*") if path.is_file()}
+    settings.bucket.path.rename(tmp_path / "replica")
+    settings.bucket.path.mkdir()
+    Layout(settings).journal.unlink()
+    bring_back(settings, tmp_path / "replica")
+    await rebuild(settings)
+    found = {path.relative_to(settings.bucket.path): path.read_bytes() for path in settings.bucket.path.rglob("*") if path.is_file()}
+    assert found == held
+    after = await catalogue(settings, tmp_path / "after")
+    assert [row["number"] for row in after["revisions"]] == [row["number"] for row in before["revisions"]]
+    assert after["records"] == before["records"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from slidekeeper.api.app import create_app
 from slidekeeper.api.server import ApiServer, bind_socket
 from slidekeeper.bootstrap.places import Layout, prepare_identified, probe_folder
 from slidekeeper.bootstrap.records import RecordsServices, Shared, open_records, probe_reports
+from slidekeeper.bootstrap.replicas import replicas
 from slidekeeper.engine.desk import DaemonDesk, Live
 from slidekeeper.engine.engine import Engine
 from slidekeeper.engine.heartbeat import LagMeter
@@ -49,6 +50,7 @@ from slidekeeper.steps.catalog.step import CatalogStep
 from slidekeeper.steps.intake.release import ReleaseStep
 from slidekeeper.steps.intake.service import Intake
 from slidekeeper.steps.intake.watcher import WatchedDrop
+from slidekeeper.steps.replica.service import Replica
 from slidekeeper.steps.store.step import StoreStep
 from slidekeeper.steps.withdrawal.service import Withdrawals
 from slidekeeper.workflow.retry import RetryPolicy, Suspend
@@ -96,6 +98,7 @@ class Parts:
     api: ApiServer
     withdrawals: Withdrawals
     records: RecordsServices | None
+    replicas: Sequence[Replica]
 
 
 async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
@@ -148,11 +151,13 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
     services = records.services(shared, engine, suspend, clock, settings.catalog.publish_seconds) if records else None
     lag = LagMeter(clock)
     outbox, waiting = stores.journal if settings.mqtt.host else None, services.intake.waiting if services else {}
-    live = Live(engine, outbox, lag, intake.status, intake.close_batch, waiting, withdrawals.order)
+    copies = replicas(settings, stores.journal, withdrawn, engine.committed)
+    live = Live(engine, outbox, lag, intake.status, intake.close_batch, waiting, withdrawals.order, [copy.status for copy in copies])
     desk = DaemonDesk(stores.journal, stores.catalog, settings.site.name, Layout(settings).disks, live)
     door = stack.enter_context(bind_socket(settings.api.socket, int(settings.api.socket_mode, 8)))
     server = ApiServer(create_app(desk), door)
-    return Parts(stores, executor, engine, intake, publisher, _relay(settings, stores.journal, engine), lag, server, withdrawals, services)
+    relay = _relay(settings, stores.journal, engine)
+    return Parts(stores, executor, engine, intake, publisher, relay, lag, server, withdrawals, services, copies)
 
 
 def _image_lanes(

@@ -53,6 +53,10 @@ class Layout:
         """Intake's index of known files."""
         return self.identified / "intake.sqlite"
 
+    def replica(self, name: str) -> Path:
+        """How far a replica is."""
+        return self.settings.site.state / f"replica-{name}.json"
+
     @property
     def disks(self) -> Mapping[str, Path]:
         """Folders whose free space people want to see."""

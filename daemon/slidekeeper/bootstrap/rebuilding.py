@@ -10,6 +10,8 @@ from pathlib import Path
 from slidekeeper.adapters.bucket.posix import PosixBucket
 from slidekeeper.adapters.clock import SystemClock
 from slidekeeper.adapters.journal.sqlite import SqliteJournal
+from slidekeeper.adapters.snapshots.reading import PosixVersions
+from slidekeeper.adapters.snapshots.replicating import ReplicaSnapshots
 from slidekeeper.bootstrap.lock import state_lock
 from slidekeeper.bootstrap.places import Layout
 from slidekeeper.errors import Refused
@@ -17,7 +19,8 @@ from slidekeeper.messages.events import BatchClosed, BatchOpened, Event
 from slidekeeper.model.identity import BatchId
 from slidekeeper.ports.snapshots import Versions
 from slidekeeper.settings.loader import Settings
-from slidekeeper.steps.rebuild.history import documents, records_events, slide_events, slides, version_events
+from slidekeeper.steps.rebuild.history import RECORDS, documents, records_events, slide_events, slides, version_events
+from slidekeeper.steps.replica.mirroring import Mirror
 
 GROUP = 500
 """Events in one transaction."""
@@ -35,7 +38,7 @@ class Rebuilt:
     batches: dict[BatchId, None] = field(default_factory=dict)
 
 
-async def rebuild(settings: Settings, versions: Versions) -> Rebuilt:
+async def rebuild(settings: Settings, versions: Versions | None = None) -> Rebuilt:
     """Make the journal of a lost state from the bucket; the catalog follows from it at the next start.
 
     Killed, it leaves nothing but a file that the next attempt overwrites: the journal appears whole or not at all.
@@ -52,15 +55,35 @@ async def rebuild(settings: Settings, versions: Versions) -> Rebuilt:
         aside = layout.journal.with_name(f".{layout.journal.name}.part")
         _remove(aside)
         bucket = PosixBucket(settings.bucket.path, settings.bucket.mount)
+        store = versions or PosixVersions(settings.bucket.path, settings.bucket.mount)
         rebuilt = Rebuilt()
         journal = SqliteJournal.open(aside, SystemClock(), outbox=False)
         try:
-            for group in _grouped(_history(bucket, versions, rebuilt)):
+            for group in _grouped(_history(bucket, store, rebuilt)):
                 await journal.commit_all(group)
         finally:
             await journal.close()
         _put_in_place(aside, layout)
     return rebuilt
+
+
+def bring_back(settings: Settings, source: Path) -> None:
+    """Copy everything that a replica holds into the site's bucket, verified; what is there already stays. Blocks.
+
+    Raises:
+        Permanent: an object of the replica is damaged.
+        Unavailable: one of the buckets cannot be used.
+    """
+    replica, bucket = PosixBucket(source), PosixBucket(settings.bucket.path, settings.bucket.mount)
+    mirror = Mirror(replica, bucket)
+    for facts in slides(replica):
+        mirror.bring(facts.key, {facts.file_name: facts.digest})
+    for batch in replica.names(RECORDS):
+        mirror.follow(f"{RECORDS}/{batch}")
+    versions = PosixVersions(source)
+    store = ReplicaSnapshots(settings.bucket.path, versions, mount=settings.bucket.mount, immutable=settings.protection.immutable)
+    for document in documents(versions):
+        store.copy(document.project, document.version)
 
 
 def _history(bucket: PosixBucket, versions: Versions, rebuilt: Rebuilt) -> Iterator[Event]:

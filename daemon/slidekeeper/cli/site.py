@@ -1,4 +1,4 @@
-"""``init``, ``check``, ``run`` and ``status``: the life of a site."""
+"""``init``, ``check``, ``run``, ``status`` and ``rebuild``: the life of a site."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (init, check, run, status):
+    for command in (init, check, run, status, rebuild):
         app.command(command.__name__)(command)
 
 
@@ -94,3 +94,22 @@ def _print_status(answer: Mapping[str, Any]) -> None:
 def _drop_columns(answer: Mapping[str, Any]) -> Mapping[str, str]:
     drops = answer.get("drops") or [{}]
     return {key: key.replace("_", " ") for key in drops[0]}
+
+
+def rebuild(
+    ctx: typer.Context,
+    replica: Annotated[Path | None, typer.Option("--from", metavar="DIR", help="A replica: copy it into the bucket first.")] = None,
+) -> None:
+    """Make the journal of a lost state anew from the bucket; restore `identified/` from its own backup before the next start."""
+    import asyncio
+
+    from slidekeeper.bootstrap.rebuilding import bring_back
+    from slidekeeper.bootstrap.rebuilding import rebuild as rebuild_journal
+
+    with plain_errors():
+        settings = ctx.obj.settings()
+        if replica:
+            bring_back(settings, replica.absolute())
+        rebuilt = asyncio.run(rebuild_journal(settings))
+        text = f"rebuilt: {rebuilt.slides} slide revisions, records of {rebuilt.records} batches, {rebuilt.versions} versions"
+        Console(highlight=False).print(Text(text), soft_wrap=True)

@@ -164,6 +164,8 @@ class Live:
     close_batch: Callable[[Path, str], Awaitable[BatchId]]
     waiting_records: Mapping[RecordsId, str]
     withdraw: Callable[[Sequence[str], str], Awaitable[str]]
+    replicas: Sequence[Callable[[], Awaitable[Answer]]] = ()
+    """How far each replica is."""
 
 
 class DaemonDesk(ReadingDesk):
@@ -186,6 +188,7 @@ class DaemonDesk(ReadingDesk):
             "slides_per_minute": engine.throughput.per_minute(),
             "unpublished": await self._live.outbox.backlog() if self._live.outbox else 0,
             "loop_lag_seconds": self._lag(),
+            "replicas": [await status() for status in self._live.replicas],
         }
 
     def _lag(self) -> Answer:
