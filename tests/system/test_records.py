@@ -53,6 +53,12 @@ def published(site: Site, name: str) -> pl.DataFrame:
     return pl.read_parquet(site.state / "published" / f"{name}.parquet")
 
 
+def wait_for_published(site: Site, *names: str) -> None:
+    """Wait until these tables are published; each replaces its predecessor on its own."""
+    files = [site.state / "published" / f"{name}.parquet" for name in names]
+    site.wait_until(lambda: all(file.exists() for file in files), PATIENCE, f"{names} are published")
+
+
 def names_of(planted: Sequence[Planted]) -> list[str]:
     """The original image file names."""
     return [pack.path.name for pack in planted]
@@ -66,7 +72,7 @@ def test_records_are_aligned_and_nothing_identified_comes_out(site: Site) -> Non
     assert facts["counts"]["row-without-slide"] == 1
     [listed] = site.json("records", "list")
     assert listed["state"] == "aligned"
-    site.wait_until((site.state / "published" / "alignment.parquet").exists, 20, "the alignment is published")
+    wait_for_published(site, "alignment", "records_patients", "records_diagnoses")
     numbers = {slide["number"] for slide in site.json("slides", "list")}
     assert set(published(site, "records_patients")["slide_number"]) == numbers
     assert published(site, "records_diagnoses").height == 3
@@ -125,7 +131,7 @@ def test_a_withdrawn_patient_is_gone_everywhere(site: Site) -> None:
     planted = scan(site, 2)
     records = write_records(site.folder / "records" / SESSION, names_of(planted))
     aligned(site)
-    site.wait_until((site.state / "published" / "alignment.parquet").exists, 20, "the alignment is published")
+    wait_for_published(site, "alignment", "records_patients", "records_diagnoses")
     rows = published(site, "records_patients").sort("row")
     gone, patient = rows["slide_number"][0], rows["patient_number"][0]
     done = json.loads(site.run("withdraw", patient, "--yes", "--json").stdout)
