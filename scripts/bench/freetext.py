@@ -11,35 +11,20 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from slidekeeper.model.contract import Identifies
-from slidekeeper.steps.records.freetext.identifiers import KnownIdentifier
 from slidekeeper.steps.records.freetext.scrubber import Scrubber
 from slidekeeper.steps.records.freetext.spans import Span
-from slidekeeper.steps.records.freetext.spelling import prepared
 
-COLUMNS = {
-    "name_first": Identifies.NAME,
-    "name_last": Identifies.NAME,
-    "pathologist": Identifies.NAME,
-    "mrn": Identifies.ID,
-    "accession": Identifies.ID,
-    "ssn": Identifies.ID,
-    "dob": Identifies.BIRTH_DATE,
-    "collected": Identifies.DATE,
-    "received": Identifies.DATE,
-    "signed": Identifies.DATE,
-    "street": Identifies.ADDRESS,
-    "city": Identifies.ADDRESS,
-    "zip": Identifies.ZIP,
-    "phone": Identifies.PHONE,
-    "email": Identifies.EMAIL,
-}
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+
+from steps.records.freetext.notes import Note, read_notes
+
 NEUTRAL = frozenset({"dr", "mr", "mrs", "ms", "patient", "id", "mrn", "site", "medicare", "case", "no", "number", "the", "of", "at", "in"})
 """Words within a tagged value that tell nothing and may stay."""
 BUILT_ON = 1500
@@ -77,43 +62,30 @@ def count_words(figures: Figures, text: str, identifying: set[int], masked: set[
             figures.words_masked += not masked.isdisjoint(within)
 
 
-def known(record: dict[str, str]) -> list[KnownIdentifier]:
-    """What a patient's record says."""
-    return [KnownIdentifier.of(COLUMNS[column], value) for column, value in record.items()]
-
-
 def measure_notes(path: Path) -> None:
     """Recall with records, by half."""
-    notes = [json.loads(line) for line in path.read_text().splitlines()]
-    records = [known(note["rec"]) for note in notes]
-    scrubber = Scrubber([each for record in records for each in record])
-    for title, half in (("built on", slice(0, BUILT_ON)), ("held out", slice(BUILT_ON, None))):
+    notes = read_notes(path)
+    scrubber = Scrubber([each for note in notes for each in note.known])
+    for title, half in (("built on", notes[:BUILT_ON]), ("held out", notes[BUILT_ON:])):
         figures = Figures()
-        for note, record in zip(notes[half], records[half], strict=True):
-            count_note(figures, note, scrubber.find(prepared(note["text"]), record))
-        figures.print(f"notes {title} ({len(notes[half]):,})")
+        for note in half:
+            count_note(figures, note, scrubber.find(note.text, note.known))
+        figures.print(f"notes {title} ({len(half):,})")
         started = time.process_time()
-        for note, record in zip(notes[half], records[half], strict=True):
-            scrubber.scrub(note["text"], record)
-        print(f"  {len(notes[half]) / (time.process_time() - started):,.0f} notes a second of one core\n")
+        for note in half:
+            scrubber.scrub(note.text, note.known)
+        print(f"  {len(half) / (time.process_time() - started):,.0f} notes a second of one core\n")
 
 
-def count_note(figures: Figures, note: dict[str, object], found: list[Span]) -> None:
-    """A span counts as found when every character of it is masked."""
-    masked, spans = positions((span.start, span.end) for span in found), list(spans_of(note))
-    for start, end, kind in spans:
-        figures.there[kind] += 1
-        figures.found[kind] += masked.issuperset(range(start, end))
-    count_words(figures, prepared(str(note["text"])), positions((start, end) for start, end, _ in spans), masked)
-
-
-def spans_of(note: dict[str, object]) -> Iterator[tuple[int, int, str]]:
-    """Spans in a note's prepared text, each under its kind and under all; with or without a record of it."""
-    text = str(note["text"])
-    for first, last, kind, recorded in note["spans"]:  # type: ignore[attr-defined]
-        start, end = len(prepared(text[:first])), len(prepared(text[:last].rstrip()))
-        yield start, end, f"{kind} {'in record' if recorded else 'unknown'}"
-        yield start, end, f"all {'in record' if recorded else 'unknown'}"
+def count_note(figures: Figures, note: Note, found: list[Span]) -> None:
+    """A place counts as found when every character of it is masked; under its kind and under all, with or without a record of it."""
+    masked = positions((span.start, span.end) for span in found)
+    for place in note.places:
+        for kind in (place.kind, "all"):
+            name = f"{kind} {'in record' if place.recorded else 'unknown'}"
+            figures.there[name] += 1
+            figures.found[name] += masked.issuperset(range(place.start, place.end))
+    count_words(figures, note.text, positions((place.start, place.end) for place in note.places), masked)
 
 
 def measure_queries(path: Path) -> None:

@@ -202,7 +202,7 @@ async def test_a_worker_and_its_fork_server_die_with_a_killed_daemon(tmp_path: P
         server = parent_of(worker)
         daemon.send_signal(signal.SIGKILL)
     try:
-        wait_for(lambda: not is_alive(worker) and not is_alive(server), seconds=3)
+        wait_for(lambda: not is_alive(worker) and not is_alive(server))
     finally:
         for process in (worker, server):
             if is_alive(process):

@@ -63,10 +63,8 @@ async def test_a_manager_that_went_away_or_does_not_listen_stops_nobody(tmp_path
 
 async def test_a_full_queue_does_not_block(manager: socket.socket) -> None:
     with Notifier(address_of(manager)) as notifier:
-        before = time.monotonic()
         for _ in range(5000):
-            await notifier.beat()
-        assert time.monotonic() - before < 2
+            await notifier.beat()  # nobody receives: to block would be to hang here
 
 
 def test_the_watchdog_counts_only_when_it_is_meant_for_this_process() -> None:

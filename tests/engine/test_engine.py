@@ -48,7 +48,7 @@ async def running(engine: Engine) -> AsyncIterator[asyncio.Task[None]]:
         yield task
     finally:
         engine.stop()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await task
 
 
@@ -60,7 +60,7 @@ async def arrive(engine: Engine, count: int = 1) -> Sequence[PackId]:
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.002)
 
@@ -228,7 +228,7 @@ async def test_stopping_waits_for_what_is_under_way_and_starts_nothing_new() -> 
     await asyncio.sleep(0.01)
     assert not task.done()
     go_on.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await task
     assert len(started) == 1
     assert list(journal.states().values()).count(PackState.QUARANTINED) == 1
@@ -248,7 +248,7 @@ async def test_stopping_does_not_wait_for_a_suspended_place() -> None:
     await arrive(engine, 3)
     await eventually(lambda: bool(engine.places.suspended))
     engine.stop()
-    done, _ = await asyncio.wait({task}, timeout=2)
+    done, _ = await asyncio.wait({task}, timeout=30)
     assert done, "the engine stops although its bucket is full"
 
 

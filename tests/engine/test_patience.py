@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,12 +22,13 @@ class DeadServer:
     """A call on it hangs until it comes back."""
 
     def __init__(self) -> None:
-        self.calls = 0
+        self.calls = self.answered = 0
         self.back = threading.Event()
 
     def call(self) -> str:
         self.calls += 1
         self.back.wait(20)
+        self.answered += 1
         return "here"
 
 
@@ -76,7 +76,7 @@ async def test_a_place_that_hangs_does_not_keep_others_suspended(server: DeadSer
     running = asyncio.create_task(places.run())
     for place in ("drop:hung", "bucket"):
         await places.suspend(Suspend(place, "unreachable", ""))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         await places.usable("bucket")
         assert set(places.suspended) == {"drop:hung"}
         await asyncio.sleep(0.2)
@@ -101,11 +101,9 @@ async def test_disks_are_told_as_they_were_when_they_still_answered(tmp_path: Pa
     disks = Disks({"state": tmp_path, "bucket": tmp_path / "share"}, measure)
     assert (await disks.usage())["bucket"] == {"total": 1, "free": 0}
     server.back.clear()
-    begun = time.monotonic()
     for _ in range(2):
         assert (await disks.usage())["bucket"] == {"total": 1, "free": 0}
-    assert server.calls == 2
-    assert time.monotonic() - begun < 5
+    assert (server.calls, server.answered) == (2, 1)
     server.back.set()
 
 

@@ -53,7 +53,7 @@ class HearingBroker:
 async def test_what_could_not_be_read_or_sent_for_a_while_is_sent_afterwards(trouble: SlidekeeperError) -> None:
     outbox, broker = TroubledOutbox(trouble), HearingBroker()
     relay = asyncio.create_task(Relay(outbox, broker, asyncio.Event().wait, "site", "slidekeeper", 0.001).run())  # type: ignore[arg-type]
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         while outbox.rows and not relay.done():
             await asyncio.sleep(0.001)
     assert not relay.done()

@@ -23,6 +23,8 @@ import duckdb
 import httpx
 from blake3 import blake3
 
+from slidekeeper.bootstrap.initialize import initialize_site
+
 SETTLE_SECONDS = 0.3
 AT_REST = {"done", "duplicate", "quarantined", "vanished", "discarded", "superseded"}
 
@@ -39,9 +41,9 @@ class Site:
 
     @classmethod
     def create(cls, folder: Path, **settings: Any) -> Site:
-        """Run ``slidekeeper init`` and make the site quick; ``settings`` are dotted keys with ``__`` for the dot."""
+        """A new site that is quick; ``settings`` are dotted keys with ``__`` for the dot."""
         site = cls(folder)
-        site.run("init", str(folder), config=False)
+        initialize_site(folder)
         defaults = {
             "drop__scanner__settle_seconds": SETTLE_SECONDS,
             "drop__scanner__scan_seconds": 1.0,
@@ -82,15 +84,14 @@ class Site:
         """What the daemon wrote to standard error, all starts together."""
         return self.folder / "daemon.log"
 
-    def command(self, *arguments: str, config: bool = True) -> list[str]:
+    def command(self, *arguments: str) -> list[str]:
         """The command line of one slidekeeper call."""
-        options = ["--config", str(self.folder / "slidekeeper.toml")] if config else []
-        return [sys.executable, "-m", "slidekeeper", *options, *arguments]
+        return [sys.executable, "-m", "slidekeeper", "--config", str(self.folder / "slidekeeper.toml"), *arguments]
 
-    def run(self, *arguments: str, config: bool = True, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run(
-            self.command(*arguments, config=config),
+            self.command(*arguments),
             env={**os.environ, **self.environment},
             capture_output=True,
             text=True,
@@ -138,12 +139,24 @@ class Site:
         self.kill()
         return True
 
+    def ask(self, path: str, **parameters: Any) -> Any:
+        """What the running daemon's API answers: what a command would print, without the second that a command takes to start."""
+        transport = httpx.HTTPTransport(
+            uds=str(self.state / "slidekeeper.sock"), verify=False
+        )  # to load authorities takes longer than to ask
+        with httpx.Client(transport=transport, base_url="http://slidekeeper", timeout=10) as client:
+            return client.get(path, params=parameters).raise_for_status().json()
+
+    def events(self, *types: str) -> Sequence[Mapping[str, Any]]:
+        """The running daemon's newest events, of some types, oldest first."""
+        events: Sequence[Mapping[str, Any]] = self.ask("/events", limit=1000, type=types)
+        return events
+
     def status(self) -> Mapping[str, Any] | None:
         """The running daemon's status, or None when it does not answer."""
         try:
-            with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.state / "slidekeeper.sock")), timeout=10) as client:
-                answer: Mapping[str, Any] = client.get("http://slidekeeper/status").json()
-                return answer
+            answer: Mapping[str, Any] = self.ask("/status")
+            return answer
         except (httpx.TransportError, OSError):
             return None
 

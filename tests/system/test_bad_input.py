@@ -30,7 +30,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 def quarantined(site: Site) -> dict[str, str]:
     """Reasons by pack id."""
-    return {row["pack"]: row["reason"] for row in site.json("quarantine", "list", "--limit", "1000")}
+    return {row["pack"]: row["reason"] for row in site.ask("/quarantine", limit=1000)}
 
 
 def drop_row(site: Site) -> dict[str, object]:

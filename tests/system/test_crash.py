@@ -105,8 +105,7 @@ class Session:
 
     def completed(self) -> int:
         """Batches that the journal says are complete."""
-        events = self.site.json("events", "--limit", "1000")
-        return sum(event["type"] == "slidekeeper.batch.completed" for event in events)
+        return len(self.site.events("batch.completed"))
 
 
 @contextmanager
@@ -123,7 +122,8 @@ def session_at(folder: Path, after_ingest: Literal["keep", "delete"] = "keep") -
 def failpoints(counter: Path, kill_at: int) -> dict[str, str]:
     """The environment that loads the failpoints into every process of the daemon."""
     counter.write_text("0")
-    return {"PYTHONPATH": str(FAILPOINTS), "FAILPOINT_COUNTER": str(counter), "FAILPOINT_KILL_AT": str(kill_at)}
+    searched = os.pathsep.join(filter(None, [str(FAILPOINTS), os.environ.get("PYTHONPATH")]))
+    return {"PYTHONPATH": searched, "FAILPOINT_COUNTER": str(counter), "FAILPOINT_KILL_AT": str(kill_at)}
 
 
 @pytest.fixture(scope="module")

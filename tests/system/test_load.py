@@ -11,6 +11,8 @@ import pytest
 from system.site_under_test import Site
 from writers import write_pack
 
+pytestmark = pytest.mark.alone
+
 LAG_SECONDS = 0.05
 PRIORITY = -15
 

@@ -36,23 +36,27 @@ def scan(site: Site, count: int, first: int = 0) -> Sequence[Planted]:
     folder = site.drop / SESSION
     folder.mkdir(exist_ok=True)
     planted = [write_pack(folder, seed=seed) for seed in range(first, first + count)]
-    before = len(site.json("events", "--type", "batch.completed"))
+    before = len(site.events("batch.completed"))
     site.wait_until(lambda: site.run("batch", "ready", str(folder), check=False).returncode == 0, PATIENCE, "the notice is taken", 0.3)
-    done = lambda: len(site.json("events", "--type", "batch.completed")) > before  # noqa: E731 - a condition
-    site.wait_until(done, PATIENCE, "the batch is complete", 0.3)
+    site.wait_until(lambda: len(site.events("batch.completed")) > before, PATIENCE, "the batch is complete")
     return planted
 
 
 def aligned(site: Site, count: int = 1) -> Any:
     """The newest alignment's facts, once there were so many."""
-    events = lambda: site.json("events", "--type", "records.aligned", "--limit", "100")  # noqa: E731 - a question
-    site.wait_until(lambda: len(events()) >= count, PATIENCE, f"{count} alignments; {site.json('records', 'list')}", 0.3)
-    return events()[-1]["data"]["facts"]
+    site.wait_until(lambda: len(site.events("records.aligned")) >= count, PATIENCE, f"{count} alignments; {site.ask('/records')}")
+    return site.events("records.aligned")[-1]["data"]["facts"]
 
 
 def published(site: Site, name: str) -> pl.DataFrame:
     """A published table."""
     return pl.read_parquet(site.state / "published" / f"{name}.parquet")
+
+
+def wait_for_published(site: Site, *names: str) -> None:
+    """Wait until these tables are published; each replaces its predecessor on its own."""
+    files = [site.state / "published" / f"{name}.parquet" for name in names]
+    site.wait_until(lambda: all(file.exists() for file in files), PATIENCE, f"{names} are published")
 
 
 def names_of(planted: Sequence[Planted]) -> list[str]:
@@ -68,7 +72,7 @@ def test_records_are_aligned_and_nothing_identified_comes_out(site: Site) -> Non
     assert facts["counts"]["row-without-slide"] == 1
     [listed] = site.json("records", "list")
     assert listed["state"] == "aligned"
-    site.wait_until((site.state / "published" / "alignment.parquet").exists, 20, "the alignment is published")
+    wait_for_published(site, "alignment", "records_patients", "records_diagnoses")
     numbers = {slide["number"] for slide in site.json("slides", "list")}
     assert set(published(site, "records_patients")["slide_number"]) == numbers
     assert published(site, "records_diagnoses").height == 3
@@ -92,7 +96,7 @@ def test_a_late_slide_is_aligned_by_itself(site: Site) -> None:
     write_records(site.folder / "records" / SESSION, [*names_of(planted), late])
     assert aligned(site)["counts"]["row-without-slide"] == 3
     scan(site, 1, first=2)
-    site.wait_until(lambda: aligned(site)["counts"]["row-without-slide"] == 0, PATIENCE, "the late slide has its rows", 0.5)
+    site.wait_until(lambda: aligned(site)["counts"]["row-without-slide"] == 0, PATIENCE, "the late slide has its rows")
     assert aligned(site)["counts"]["matched"] == 9
 
 
@@ -115,9 +119,7 @@ def test_a_file_with_an_unknown_column_is_held_and_taken_once_it_is_right(site: 
     written = write_records(folder, names_of(planted))
     text = written.files[0].read_text()
     written.files[0].write_text("\n".join(f"{line};Mirabella Zzyzx" for line in text.splitlines()) + "\n")
-    site.wait_until(
-        lambda: site.json("records", "list") and site.json("records", "list")[0]["state"] == "quarantined", PATIENCE, "held", 0.3
-    )
+    site.wait_until(lambda: [each["state"] for each in site.ask("/records")] == ["quarantined"], PATIENCE, "held")
     [held] = site.json("records", "list")
     assert held["reason"] == "unknown-column"
     assert "Mirabella" not in json.dumps(held)
@@ -129,7 +131,7 @@ def test_a_withdrawn_patient_is_gone_everywhere(site: Site) -> None:
     planted = scan(site, 2)
     records = write_records(site.folder / "records" / SESSION, names_of(planted))
     aligned(site)
-    site.wait_until((site.state / "published" / "alignment.parquet").exists, 20, "the alignment is published")
+    wait_for_published(site, "alignment", "records_patients", "records_diagnoses")
     rows = published(site, "records_patients").sort("row")
     gone, patient = rows["slide_number"][0], rows["patient_number"][0]
     done = json.loads(site.run("withdraw", patient, "--yes", "--json").stdout)

@@ -9,7 +9,6 @@ import pickle
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -19,11 +18,10 @@ from slidekeeper.adapters.bucket import large
 from slidekeeper.adapters.bucket.posix import PosixBucket
 from slidekeeper.errors import SlidekeeperError, SourceChanged, SourceUnreadable, Temporary, Unavailable
 from slidekeeper.model.splice import Content, Keep, SplicePlan, Zeros
+from strangers import needs_root, somebody_else
 
 KEY = "slides/123/123456789012/r1"
-NOBODY = 65534
 MIB = 1024 * 1024
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount and become somebody else")
 
 
 def splice_zeros(bucket: PosixBucket, size: int, name: str = "slide.svs") -> None:
@@ -48,16 +46,6 @@ def tmpfs(tmp_path: Path) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "--lazy", folder], check=True)
-
-
-@contextmanager
-def somebody_else() -> Iterator[None]:
-    """Act as a user without rights."""
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.fixture
@@ -185,14 +173,12 @@ def test_a_missing_bucket_is_not_taken_for_an_empty_one(tmp_path: Path, question
 @needs_root
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_a_bucket_that_may_not_be_looked_into_is_not_taken_for_an_empty_one(tmp_path: Path, question: str) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
     bucket = PosixBucket(tmp_path / "bucket")
     bucket.root.mkdir()
     put_slide(bucket)
     bucket.publish("pack", KEY)
     bucket.root.chmod(0o700)
-    with somebody_else(), pytest.raises(Unavailable) as refused:
+    with somebody_else(tmp_path), pytest.raises(Unavailable) as refused:
         QUESTIONS[question](bucket)
     assert refused.value.reason == "permission"
 
@@ -251,9 +237,7 @@ def test_a_read_only_disk_makes_the_bucket_unavailable(tmpfs: Path) -> None:
 
 @needs_root
 def test_a_bucket_without_rights_is_unavailable(tmp_path: Path) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    with somebody_else(), pytest.raises(Unavailable) as refused:
+    with somebody_else(tmp_path), pytest.raises(Unavailable) as refused:
         PosixBucket(tmp_path).probe()
     assert refused.value.reason == "permission"
 
@@ -263,7 +247,7 @@ def test_a_bucket_that_cannot_even_be_looked_at_is_unavailable(tmp_path: Path) -
     closed = tmp_path / "closed"
     (closed / "bucket").mkdir(parents=True)
     closed.chmod(0o700)
-    with somebody_else(), pytest.raises(Unavailable):
+    with somebody_else(tmp_path), pytest.raises(Unavailable):
         PosixBucket(closed / "bucket").probe()
 
 

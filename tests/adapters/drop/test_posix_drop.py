@@ -17,8 +17,8 @@ import pytest
 from slidekeeper.adapters.drop.posix import PosixDrop
 from slidekeeper.errors import Permanent, SourceChanged, SourceUnreadable, Temporary, Unavailable
 from slidekeeper.model.phi import FileIdentity, Member, RelativePath, Role
+from strangers import needs_root, somebody_else
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount and become somebody else")
 CONTENT = b"the slide"
 
 
@@ -81,29 +81,17 @@ def test_a_folder_without_its_sentinel_is_unavailable_until_it_is_restored(drop:
 
 @needs_root
 def test_a_folder_that_may_be_entered_but_not_listed_is_unavailable(drop: PosixDrop) -> None:
-    for folder in (drop.root.parent, *drop.root.parents[1:3]):
-        folder.chmod(0o755)
     drop.root.chmod(0o711)
-    os.seteuid(65534)
-    try:
-        with pytest.raises(Unavailable) as away:
-            drop.check_available()
-    finally:
-        os.seteuid(0)
+    with somebody_else(drop.root.parent), pytest.raises(Unavailable) as away:
+        drop.check_available()
     assert (away.value.reason, away.value.detail) == ("unreachable", "EACCES")
 
 
 @needs_root
 def test_a_folder_that_may_not_be_entered_is_unavailable(drop: PosixDrop) -> None:
-    for folder in (drop.root.parent, *drop.root.parents[1:3]):
-        folder.chmod(0o755)
     drop.root.chmod(0o700)
-    os.seteuid(65534)
-    try:
-        with pytest.raises(Unavailable) as away:
-            PosixDrop("one", drop.root, sentinel=".slidekeeper").check_available()
-    finally:
-        os.seteuid(0)
+    with somebody_else(drop.root.parent), pytest.raises(Unavailable) as away:
+        PosixDrop("one", drop.root, sentinel=".slidekeeper").check_available()
     assert (away.value.place, away.value.reason, away.value.detail) == ("drop:one", "unreachable", "EACCES")
 
 
@@ -209,35 +197,25 @@ def test_deleting_what_is_gone_is_no_error(drop: PosixDrop) -> None:
 
 @needs_root
 def test_a_file_that_may_not_be_read_or_deleted_is_a_permanent_error(drop: PosixDrop) -> None:
-    for folder in (drop.root, drop.root / "x", *drop.root.parents[:3]):
-        folder.chmod(0o755)
     (drop.root / "x/a.svs").chmod(0o600)
     member = settled(drop)
-    os.seteuid(65534)
-    try:
+    with somebody_else(drop.root.parent):
         with pytest.raises(Permanent) as unreadable, drop.open(member):
             pass
         with pytest.raises(Permanent) as undeletable:
             drop.delete(member)
-    finally:
-        os.seteuid(0)
     assert (unreadable.value.reason, undeletable.value.reason) == ("unreadable", "permission")
 
 
 @needs_root
 def test_a_file_in_a_folder_that_may_not_be_entered_is_unreadable_and_undeletable(drop: PosixDrop) -> None:
-    for folder in (drop.root, *drop.root.parents[:3]):
-        folder.chmod(0o755)
     member = settled(drop)
     (drop.root / "x").chmod(0o700)
-    os.seteuid(65534)
-    try:
+    with somebody_else(drop.root.parent):
         with pytest.raises(Permanent) as unseen:
             drop.see(member.path)
         with pytest.raises(Permanent) as undeletable:
             drop.delete(member)
-    finally:
-        os.seteuid(0)
     assert (unseen.value.reason, undeletable.value.reason) == ("unreadable", "permission")
     assert (drop.root / "x/a.svs").exists()
 

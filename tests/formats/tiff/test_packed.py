@@ -41,6 +41,7 @@ def refusal(tile: bytes, compression: int) -> str:
     return ""
 
 
+@pytest.mark.no_cover  # a loop over every code: counting its lines takes longer than running them, and other tests cover it
 @pytest.mark.parametrize("size", [(1, 1), (16, 16), (256, 256), (300, 500)])
 @pytest.mark.parametrize("seed", [None, 1])
 def test_a_strip_that_libtiff_packed_holds_nothing_else(size: tuple[int, int], seed: int | None) -> None:

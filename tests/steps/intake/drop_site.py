@@ -125,7 +125,7 @@ async def drop_site(folder: Path, **settings: Any) -> AsyncIterator[DropSite]:
         await journal.close()
 
 
-async def eventually(question: Callable[[], Awaitable[T]], seconds: float = 5.0) -> T:
+async def eventually(question: Callable[[], Awaitable[T]], seconds: float = 30.0) -> T:
     """The answer to a question, as soon as it is a true one."""
     async with asyncio.timeout(seconds):
         while not (answer := await question()):

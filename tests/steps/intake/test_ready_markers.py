@@ -125,9 +125,9 @@ async def test_a_marker_that_was_seen_just_before_a_crash_still_closes_its_batch
                 await asyncio.Event().wait()
 
         site.before_report = die
-        async with site.running(), asyncio.timeout(5):
+        async with site.running(), asyncio.timeout(30):
             await died.wait()
-    async with drop_site(tmp_path, ready="marker") as site, site.running(), asyncio.timeout(1):
+    async with drop_site(tmp_path, ready="marker") as site, site.running(), asyncio.timeout(30):
         await site.wait_for("batch.closed")
 
 
@@ -154,7 +154,7 @@ class HalfwayScan:
             sightings = sorted(portion.sightings, key=lambda sighting: sighting.path.reveal())
             yield Portion(sightings[:2], ())
             self.halfway.set()
-            self.go_on.wait(5)
+            self.go_on.wait(30)
             yield Portion(sightings[2:], portion.listed)
 
 

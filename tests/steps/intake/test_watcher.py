@@ -21,14 +21,9 @@ from slidekeeper.errors import Refused, Temporary, Unavailable
 from slidekeeper.model.phi import RelativePath
 from slidekeeper.ports.drop import Hints, Sighting
 from slidekeeper.settings.sections import DropSettings
-from slidekeeper.steps.intake import watcher as module
 from slidekeeper.steps.intake.watcher import WatchedDrop, Watcher
 from steps.intake.drop_site import eventually
-
-
-@pytest.fixture(autouse=True)
-def _short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "AWAY_PAUSE_SECONDS", 0.02)
+from strangers import needs_root, somebody_else
 
 
 @dataclass
@@ -141,16 +136,11 @@ class Post:
 
 
 @contextmanager
-def somebody_else(post: Post) -> Iterator[None]:
+def a_stranger(post: Post) -> Iterator[None]:
     """Act as a user without rights, who may read the drop folder and write the index."""
-    for folder in (post.root, *post.root.parents[:3]):
-        folder.chmod(0o755)
     post.folder.chmod(0o777)
-    os.seteuid(65534)
-    try:
+    with somebody_else(post.root):
         yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.fixture
@@ -322,11 +312,11 @@ async def test_what_became_incomplete_forces_one_scan_and_is_begun_anew_with_eve
     assert (post.told[-1].type, post.hints.starts) == ("watch.restored", 3)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@needs_root
 async def test_a_folder_that_may_not_be_watched_is_no_missing_watch(post: Post) -> None:
     (post.root / "closed").mkdir(mode=0o700)
     post.hints.held = 1
-    with somebody_else(post):
+    with a_stranger(post):
         async with post.watching() as watcher:
             assert watcher.degraded == ""
 
@@ -338,12 +328,12 @@ async def test_an_overflow_is_told(post: Post) -> None:
     assert post.told[0].reason == "overflow"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@needs_root
 async def test_folders_that_cannot_be_read_are_told_by_their_number_and_no_name(post: Post, capsys: pytest.CaptureFixture[str]) -> None:
     post.scan_seconds = 0.05
     (post.root / "Doe^Jane").mkdir()
     (post.root / "Doe^Jane").chmod(0o700)
-    with somebody_else(post):
+    with a_stranger(post):
         async with post.watching():
             told = capsys.readouterr().out
     assert "folders cannot be read" in told

@@ -34,7 +34,7 @@ CONTRACTS = {
 class RecordsSite:
     """One site with a records folder."""
 
-    def __init__(self, folder: Path, journal: SqliteJournal, known: SqliteKnownRecords, files: SqliteKnownFiles) -> None:
+    def __init__(self, folder: Path, journal: SqliteJournal, known: SqliteKnownRecords, files: SqliteKnownFiles, **settings: Any) -> None:
         self.root = folder / "records"
         self.root.mkdir(exist_ok=True)
         self.journal = journal
@@ -42,8 +42,8 @@ class RecordsSite:
         self._files = files
         self.suspensions: list[Unavailable] = []
         drop = PosixDrop("records", self.root)
-        settings = RecordsSettings(path=self.root, **QUICK)
-        watched = WatchedRecords(drop, lambda: list(drop.walk(("*.part",))), NoHints(), settings, CONTRACTS)
+        chosen = RecordsSettings(path=self.root, **{**QUICK, **settings})
+        watched = WatchedRecords(drop, lambda: list(drop.walk(("*.part",))), NoHints(), chosen, CONTRACTS)
         self.intake = RecordsIntake(watched, known, journal, journal.commit, self._suspend, SystemClock())
 
     async def _suspend(self, away: Unavailable) -> None:
@@ -91,13 +91,13 @@ class RecordsSite:
 
 
 @asynccontextmanager
-async def records_site(folder: Path) -> AsyncIterator[RecordsSite]:
+async def records_site(folder: Path, **settings: Any) -> AsyncIterator[RecordsSite]:
     """A site below ``folder``; opened again, it finds what it knew."""
     journal = SqliteJournal.open(folder / "journal.sqlite", SystemClock(), outbox=False)
     files = SqliteKnownFiles(folder / "intake.sqlite")
     known = SqliteKnownRecords(folder / "intake.sqlite")
     try:
-        yield RecordsSite(folder, journal, known, files)
+        yield RecordsSite(folder, journal, known, files, **settings)
     finally:
         await known.close()
         await files.close()

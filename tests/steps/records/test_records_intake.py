@@ -92,12 +92,12 @@ async def test_two_files_for_one_source_wait_for_a_person(tmp_path: Path) -> Non
 
 
 async def test_a_file_that_is_still_written_is_not_taken(tmp_path: Path) -> None:
-    async with records_site(tmp_path) as site:
+    async with records_site(tmp_path, settle_seconds=1.0) as site:
         await site.batch(b"monday", "b1")
         site.deliver(*BOTH)
         async with site.running():
             with (site.root / BOTH[0]).open("a") as growing:
-                for _ in range(10):
+                for _ in range(60):
                     growing.write("S26-1.svs,HE\n")
                     growing.flush()
                     await asyncio.sleep(0.02)
