@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,6 +90,26 @@ class Identifiers:
         """A canary's values, and the canary itself."""
         plain = cls.from_values(canary.values)
         return cls(plain._marked, plain._numbers, (canary,))
+
+    @classmethod
+    def left_in(cls, place: Path) -> Identifiers:
+        """What :meth:`leave` left there.
+
+        Raises:
+            OSError: it may not be read.
+        """
+        with place.open("rb") as lent:
+            return cls(np.load(lent), np.load(lent))
+
+    def leave(self, place: Path) -> None:
+        """Write them into lent memory; canaries are no part of that.
+
+        Raises:
+            OSError: it may not be written.
+        """
+        with place.open("wb") as lent:
+            np.save(lent, self._marked)
+            np.save(lent, self._numbers)
 
     @classmethod
     def merged(cls, parts: Sequence[Identifiers]) -> Identifiers:
