@@ -29,6 +29,9 @@ ASKED = """
 LOOKUPS = ASKED.format(value="substr(:packed, start, :width)")
 NUMBERS = ASKED.format(value="CAST(substr(:packed, start, :width) AS TEXT)")
 
+KEEP_ALIASES = "INSERT OR IGNORE INTO aliases SELECT substr(value, 1, :lookup), CAST(substr(value, :lookup + 1) AS TEXT) FROM asked"
+"""Of values that are a keyed hash and a number each."""
+
 Opening = Callable[[sqlite3.Connection, Concealed[bytes]], Seal]
 
 
@@ -121,13 +124,10 @@ class Store:
 
     def keep_aliases(self, named: Iterable[tuple[str, str]]) -> None:
         """Remember that a slide is found under the alias form of a barcode or name; pairs of that and the number."""
-        names, numbers = zip(*named, strict=True) if (named := list(named)) else ((), ())
-        lookups = self.seal.keyed_hashes("alias", (as_bytes(alias_form(name)) for name in names))
-        rows = sorted(lookup + number.encode() for lookup, number in zip(lookups, numbers, strict=True))
-        keep = (
-            f"INSERT OR IGNORE INTO aliases SELECT substr(value, 1, {HASH_BYTES}), CAST(substr(value, {HASH_BYTES + 1}) AS TEXT) FROM asked"
-        )
-        self._asked(LOOKUPS, keep, rows, HASH_BYTES + SLIDE_NUMBER_DIGITS, {})
+        pairs = list(named)
+        lookups = self.seal.keyed_hashes("alias", (as_bytes(alias_form(name)) for name, _ in pairs))
+        rows = sorted(lookup + number.encode() for lookup, (_, number) in zip(lookups, pairs, strict=True))
+        self._asked(LOOKUPS, KEEP_ALIASES, rows, HASH_BYTES + SLIDE_NUMBER_DIGITS, {"lookup": HASH_BYTES})
 
     def scrub(self) -> None:
         """Leave nothing in the file that was removed or overwritten.
