@@ -13,7 +13,7 @@ from slidekeeper.errors import Permanent, Refused
 from slidekeeper.model.contract import Column, Contract, Dialect, Domain
 from slidekeeper.steps.records.generalizing import class_labels
 from slidekeeper.steps.records.keys import Keys
-from slidekeeper.steps.records.transform import Scrub, needed_columns, oldest_patients, output_columns, transform
+from slidekeeper.steps.records.transform import Scrub, needed_columns, oldest_patients, output_columns, transform, under
 from slidekeeper.steps.records.zip3 import restricted_prefixes
 from steps.records.ward import PATIENT, SHIFTS, TODAY, YEARS, hide_names, keys_for, rows_of, table, told
 
@@ -70,7 +70,9 @@ def test_columns_have_their_types() -> None:
 def test_the_columns_that_come_out_are_those_announced(scrub: Scrub | None) -> None:
     rows = rows_of({}, {})
     out = transform(rows, YEARS, keys_for(rows, YEARS), TODAY, scrub)
-    assert tuple(out.columns) == output_columns(YEARS, scrubbing=scrub is not None)
+    stored = under(YEARS, out)
+    assert tuple(stored.columns) == output_columns(YEARS, scrubbing=scrub is not None)
+    assert stored.select("contract", "contract_version").unique().rows() == [(YEARS.digest, 1)]
     assert ("note" in out.columns) == (scrub is not None)
 
 

@@ -19,6 +19,8 @@ from typing import Any
 
 import duckdb
 
+from slidekeeper.adapters.catalog.cohorts import ROW_GROUP as COHORT_ROW_GROUP
+from slidekeeper.adapters.catalog.cohorts import cohort_query, prepare
 from slidekeeper.adapters.catalog.quoting import quoted
 from slidekeeper.adapters.catalog.schema import PUBLISHED
 from slidekeeper.adapters.catalog.troubles import passing_trouble
@@ -36,12 +38,16 @@ SNAPSHOT_SECONDS = 86400
 
 FOUND = "read_parquet(?, union_by_name = true, filename = '__path') AS found JOIN record_files AS file ON file.path = found.__path"
 
-RECORDS = f"""
+RECORDS = """
     SELECT file.* EXCLUDE (path, source), found.* EXCLUDE __path
-    FROM {FOUND}
+    FROM (
+        SELECT COLUMNS(lambda name: name NOT IN ('contract', 'contract_version'))
+        FROM read_parquet(?, union_by_name = true, filename = '__path')) AS found
+    JOIN record_files AS file ON file.path = found.__path
     ANTI JOIN withdrawn_slides AS gone ON gone.number = found.slide_number
     ANTI JOIN hidden_rows AS hidden ON hidden.records = file.records AND hidden.source = file.source AND hidden.row = found.row
-"""  # noqa: S608 - no value from outside
+"""
+"""What the files say of their contract stands in the records' facts too, and there for every revision that was ever stored."""
 
 ALIGNMENT = f"""
     SELECT slide_number, case_number, patient_number, records, batch, found.source, row, match_method
@@ -137,6 +143,11 @@ class Publications:
                     if target:
                         _gather(connection, RECORDS, files, target)
             self._publish_alignment(connection, folder, alignments, (tuple(alignments), withdrawals))
+            aligned = (tuple(alignments), withdrawals, _rescans(connection))  # rows change only with their alignment
+            with self._unless_held(folder / "cohort.parquet", aligned) as target:
+                if target:
+                    prepare(connection, folder)
+                    _copy(connection, cohort_query(connection, folder, list(sources)), [], target, COHORT_ROW_GROUP)
         for left in set(folder.glob("records_*.parquet")) - {folder / f"records_{source}.parquet" for source in sources}:
             left.unlink()
 
@@ -221,10 +232,16 @@ def _name_files(connection: duckdb.DuckDBPyConnection, files: Sequence[RecordFil
     connection.execute(f"CREATE OR REPLACE TEMP TABLE record_files AS SELECT {columns}", known)
 
 
-def _copy(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any], target: Path) -> None:
+def _rescans(connection: duckdb.DuckDBPyConnection) -> int:
+    """How many revisions are not the first: the facts of an aligned slide change with a rescan, and with nothing else."""
+    ((count,),) = connection.execute("SELECT count(*) FROM stored_revisions WHERE revision > 1").fetchall()
+    return int(count)
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any], target: Path, row_group: int = ROW_GROUP) -> None:
     """Write a query's rows beside the target, durably, and let them take its place."""
     aside = target.with_name(f".{target.name}.part")
-    options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP}"
+    options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {row_group}"
     connection.execute(f"COPY ({query}) TO '{quoted(aside)}' ({options})", list(parameters))
     with aside.open("rb") as written:
         os.fsync(written.fileno())

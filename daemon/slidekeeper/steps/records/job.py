@@ -33,7 +33,7 @@ from slidekeeper.steps.records.keys import Keys
 from slidekeeper.steps.records.rules import check_rules, only
 from slidekeeper.steps.records.scrubbing import Sample, sampled, scrubber_of, scrubs
 from slidekeeper.steps.records.small_cells import SmallCells, quasi_columns, small_cells
-from slidekeeper.steps.records.transform import Scrub, needed_columns, oldest_patients, transform
+from slidekeeper.steps.records.transform import Scrub, needed_columns, oldest_patients, transform, under
 
 REPORTED_REJECTS = 100_000
 """Rejected rows that the hospital's report names one by one; beyond that the file is wrong as a whole."""
@@ -274,7 +274,7 @@ def _search(sound: Sequence[_Sound], identifiers: Identifiers) -> None:
 
 
 def _write(request: LoadRequest, part: _Sound, cells: SmallCells) -> SourceFacts:
-    clean = part.outgoing
+    clean = under(part.contract, part.outgoing)
     stream = io.BytesIO()
     clean.write_parquet(stream, compression="zstd", row_group_size=ROW_GROUP)
     data = stream.getvalue()

@@ -25,6 +25,9 @@ from slidekeeper.steps.records.zip3 import zip3
 ROW = "row"
 """Output column: the line of the file on which the row began."""
 
+OF_CONTRACT = ("contract", "contract_version")
+"""Columns of the stored file behind all others: the digest (String) and the version (Int32) of the contract that was applied."""
+
 Scrub: TypeAlias = Callable[[pl.Series, pl.Series | None], pl.Series]
 """``(texts, patients)`` to texts without identifiers, same length. ``patients``: raw cells of the patient column, when there is one."""
 
@@ -85,17 +88,23 @@ def needed_columns(contract: Contract) -> tuple[str, ...]:
 
 
 def output_columns(contract: Contract, *, scrubbing: bool) -> tuple[str, ...]:
-    """Names of the columns that come out, in order.
+    """Names of the columns that are stored, in order.
 
     Raises:
         Refused: ``output-collision``, two of them are the same.
     """
     domains = [f"{domain}_number" for domain in Domain if contract.of_domain(domain)]
-    names = [ROW, *domains, *(name for column in contract.columns for name in _names(column, scrubbing))]
+    names = [ROW, *domains, *(name for column in contract.columns for name in _names(column, scrubbing)), *OF_CONTRACT]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise Refused("output-collision", f"contract {contract.source}: {twice[0]} would come out twice", "Give the columns an output.")
     return tuple(names)
+
+
+def under(contract: Contract, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows that came out, with what they came out by: :data:`OF_CONTRACT`."""
+    digest, version = OF_CONTRACT
+    return rows.with_columns(pl.lit(contract.digest).alias(digest), pl.lit(contract.version, pl.Int32).alias(version))
 
 
 def oldest_patients(rows: pl.DataFrame, contract: Contract, keys: Keys, today: date) -> frozenset[str]:
