@@ -31,6 +31,10 @@ FileName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[^/]*$")]
 Expression: TypeAlias = Annotated[str, AfterValidator(_compiles)]
 
 
+UNFINISHED = ("*.part", "*~", "*.tmp", "*.filepart", "*.crdownload", ".*", "Thumbs.db")
+"""Names of what is still being transferred, or was never meant for us, in drop and records folders (shell patterns)."""
+
+
 class Section(BaseModel):
     """A frozen section that refuses unknown keys by name."""
 
@@ -94,7 +98,7 @@ class DropSettings(Section):
         description="Extensions of thumbnails; they are never copied, a new one is made from the anonymized slide.",
     )
     ignore: tuple[FileName, ...] = Field(
-        ("*.part", "*~", "*.tmp", "*.filepart", "*.crdownload", ".*", "Thumbs.db"),
+        UNFINISHED,
         description="Names that are still being transferred or never meant for us (shell patterns).",
     )
     barcode_pattern: Expression = Field(

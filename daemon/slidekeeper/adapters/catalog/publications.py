@@ -25,7 +25,7 @@ from slidekeeper.adapters.catalog.quoting import quoted
 from slidekeeper.adapters.catalog.schema import PUBLISHED
 from slidekeeper.adapters.catalog.troubles import passing_trouble
 from slidekeeper.errors import Unavailable
-from slidekeeper.model.records import alignment_key
+from slidekeeper.model.records import ALIGNMENT_ROWS, alignment_key, rows_file
 
 ROW_GROUP = 20480
 """Rows of a Parquet file that are held in memory until they are written: DuckDB's own 122,880 are more than its memory limit allows."""
@@ -170,11 +170,11 @@ class Publications:
         alignments = []
         for records, batch, revision, key, facts, alignment in current:
             for each in facts:
-                path = objects / key / f"{each['source']}.parquet"
+                path = objects / key / rows_file(each["source"])
                 about = (each["contract"], each["contract_version"], each["digest"])
                 sources[each["source"]].append(RecordFile(path, each["source"], records, batch, revision, *about))
             if alignment is not None:
-                path = objects / alignment_key(batch, revision, alignment) / "alignment.parquet"
+                path = objects / alignment_key(batch, revision, alignment) / ALIGNMENT_ROWS
                 alignments.append(RecordFile(path, "", records, batch, revision))
         return dict(sorted(sources.items())), alignments
 

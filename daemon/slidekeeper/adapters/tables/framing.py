@@ -51,7 +51,7 @@ class Grammar:
         return found
 
     def is_plain_row(self, line: bytes) -> bool:
-        """Whether a line, ended by LF, is a row without quotes; told by counting, in a third of the time that the grammar takes."""
+        """Whether a line, ended by LF, is a row without quotes; told by counting, sooner than by the grammar."""
         return (
             line.count(self.delimiter) == self._delimiters
             and self.quote not in line

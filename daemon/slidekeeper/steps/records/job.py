@@ -22,7 +22,7 @@ from slidekeeper.errors import Permanent, SlidekeeperError, SourceChanged
 from slidekeeper.model.concealed import Concealed
 from slidekeeper.model.contract import Action, Column, Contract, Domain
 from slidekeeper.model.phi import Member
-from slidekeeper.model.records import SourceFacts
+from slidekeeper.model.records import SourceFacts, rows_file
 from slidekeeper.ports.bucket import Bucket
 from slidekeeper.ports.drop import Drop
 from slidekeeper.ports.names import NamesModel
@@ -278,7 +278,7 @@ def _write(request: LoadRequest, part: _Sound, cells: SmallCells) -> SourceFacts
     stream = io.BytesIO()
     clean.write_parquet(stream, compression="zstd", row_group_size=ROW_GROUP)
     data = stream.getvalue()
-    request.bucket.put(request.aside, f"{part.contract.source}.parquet", data)
+    request.bucket.put(request.aside, rows_file(part.contract.source), data)
     return SourceFacts(
         source=part.contract.source,
         contract=part.contract.digest,

@@ -15,7 +15,7 @@ from slidekeeper.messages.events import RecordsArrived, RecordsLoaded, RecordsRe
 from slidekeeper.model.concealed import Concealed
 from slidekeeper.model.contract import Contract, Domain
 from slidekeeper.model.phi import RecordsFiles
-from slidekeeper.model.records import RecordsFacts, RecordsId, SourceFacts, records_key
+from slidekeeper.model.records import RECORDS_FACTS, RecordsFacts, RecordsId, SourceFacts, records_key
 from slidekeeper.ports.bucket import Bucket
 from slidekeeper.ports.clock import Clock
 from slidekeeper.ports.deliveries import KnownRecords
@@ -43,7 +43,6 @@ from slidekeeper.steps.records.job import (
 from slidekeeper.steps.records.keys import Answers, Keys
 from slidekeeper.steps.records.scrubbing import Sample
 
-FACTS = "records.json"
 REPORT_HEADER = ("file", "line", "column", "code")
 RARE_HEADER = ("source", "columns", "combinations", "of fewer than five patients", "rows in these", "patients in the smallest")
 SAMPLE_HEADER = ("source", "column", "text")
@@ -163,7 +162,7 @@ class LoadStep:
 
     def _stored(self, command: LoadRecords) -> RecordsFacts | None:
         """The facts of a revision that an earlier try has published."""
-        key = f"{records_key(command.batch, command.revision)}/{FACTS}"
+        key = f"{records_key(command.batch, command.revision)}/{RECORDS_FACTS}"
         if not self.bucket.has(key):
             return None
         facts = RecordsFacts.model_validate_json(self.bucket.read(key))
@@ -172,7 +171,7 @@ class LoadStep:
         return facts
 
     def _publish(self, facts: RecordsFacts) -> None:
-        self.bucket.put(facts.records, FACTS, facts.model_dump_json(indent=2).encode())
+        self.bucket.put(facts.records, RECORDS_FACTS, facts.model_dump_json(indent=2).encode())
         self.bucket.publish(facts.records, facts.key)
 
 
