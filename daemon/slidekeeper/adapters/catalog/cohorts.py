@@ -54,7 +54,7 @@ def prepare(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
     connection.execute(SUPERSEDED.format(alignment=quoted(folder / "alignment.parquet")))
 
 
-def cohort_query(connection: duckdb.DuckDBPyConnection, folder: Path, sources: Sequence[str]) -> str:
+def cohort_query(connection: duckdb.DuckDBPyConnection, folder: Path, sources: Sequence[str], *, is_sorted: bool = True) -> str:
     """The query whose answer is published as ``cohort``, over the tables published in ``folder``.
 
     A column ``stain`` of the source ``imagery`` is called ``imagery_stain``. Without sources it has the fixed columns, and no rows.
@@ -67,8 +67,8 @@ def cohort_query(connection: duckdb.DuckDBPyConnection, folder: Path, sources: S
     first = [f"{_first(sources, name)} AS {name}" for name in OF_ALIGNMENT]
     others = [f'"{source}_{name}"' for source, names in told.items() for name in names]
     columns = ", ".join(["number AS slide_number", *first, *(f"slides.{name}" for name in OF_SLIDES), *others])
-    order = ", ".join([*_order(connection, files, told), "slide_number"])
-    return f"SELECT {columns} FROM slides{joins} WHERE {_first(sources, 'slide_number')} IS NOT NULL ORDER BY {order}"  # noqa: S608
+    order = f" ORDER BY {', '.join([*_order(connection, files, told), 'slide_number'])}" if is_sorted else ""
+    return f"SELECT {columns} FROM slides{joins} WHERE {_first(sources, 'slide_number')} IS NOT NULL{order}"  # noqa: S608
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, file: Path) -> Mapping[str, str]:

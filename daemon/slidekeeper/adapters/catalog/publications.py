@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import structlog
 
 from slidekeeper.adapters.catalog.cohorts import ROW_GROUP as COHORT_ROW_GROUP
 from slidekeeper.adapters.catalog.cohorts import cohort_query, prepare
@@ -26,6 +27,8 @@ from slidekeeper.adapters.catalog.schema import PUBLISHED
 from slidekeeper.adapters.catalog.troubles import passing_trouble
 from slidekeeper.errors import Unavailable
 from slidekeeper.model.records import ALIGNMENT_ROWS, alignment_key, rows_file
+
+log = structlog.get_logger(__name__)
 
 ROW_GROUP = 20480
 """Rows of a Parquet file that are held in memory until they are written: DuckDB's own 122,880 are more than its memory limit allows."""
@@ -146,8 +149,7 @@ class Publications:
             aligned = (tuple(alignments), withdrawals, _rescans(connection))  # rows change only with their alignment
             with self._unless_held(folder / "cohort.parquet", aligned) as target:
                 if target:
-                    prepare(connection, folder)
-                    _copy(connection, cohort_query(connection, folder, list(sources)), [], target, COHORT_ROW_GROUP)
+                    _publish_cohort(connection, folder, list(sources), target)
         for left in set(folder.glob("records_*.parquet")) - {folder / f"records_{source}.parquet" for source in sources}:
             left.unlink()
 
@@ -230,6 +232,18 @@ def _name_files(connection: duckdb.DuckDBPyConnection, files: Sequence[RecordFil
     known = {name: [str(getattr(file, name)) for file in files] for name in FILE_COLUMNS}
     columns = ", ".join(f"unnest(${name})::{kind} AS {name}" for name, kind in FILE_COLUMNS.items())
     connection.execute(f"CREATE OR REPLACE TEMP TABLE record_files AS SELECT {columns}", known)
+
+
+def _publish_cohort(connection: duckdb.DuckDBPyConnection, folder: Path, sources: Sequence[str], target: Path) -> None:
+    """Sorted where the catalog's memory allows, else as it comes; where not even that, there is none: all it says stands elsewhere too."""
+    for is_sorted, row_group in ((True, COHORT_ROW_GROUP), (False, ROW_GROUP)):
+        try:
+            prepare(connection, folder)
+            _copy(connection, cohort_query(connection, folder, sources, is_sorted=is_sorted), [], target, row_group)
+            return
+        except duckdb.OutOfMemoryException:
+            log.warning("cohort not published as it should be", is_sorted=is_sorted, remedy="raise [catalog] memory_megabytes")
+    target.unlink(missing_ok=True)
 
 
 def _rescans(connection: duckdb.DuckDBPyConnection) -> int:
