@@ -11,7 +11,7 @@ from prefill import FIRST_NUMBER
 
 from slidekeeper.messages.events import Event, RecordsAligned, RecordsLoaded
 from slidekeeper.model.identity import BatchId
-from slidekeeper.model.records import AlignmentFacts, RecordsFacts, RecordsId, SourceFacts
+from slidekeeper.model.records import ALIGNMENT_ROWS, AlignmentFacts, RecordsFacts, RecordsId, SourceFacts, alignment_key
 from slidekeeper.ports.journal import Recorded
 
 PLAIN_COLUMNS = 36
@@ -47,11 +47,11 @@ def write_batch(bucket: Path, number: int, rows: int) -> list[Event]:
     facts = RecordsFacts(records=records, revision=1, batch=batch, sources=(source,), seconds=1.0, anonymizer="0.1.0")
     (bucket / facts.key).mkdir(parents=True)
     frame.write_parquet(bucket / facts.key / "imagery.parquet")
-    alignment = bucket / "records" / batch / "alignment"
+    alignment = bucket / alignment_key(batch, 1, 1)
     alignment.mkdir()
     numbers = frame.select("row", pl.col("slide_number").alias("reference"), "slide_number", "case_number", "patient_number")
     said = {"source": pl.lit("imagery"), "match_method": pl.lit("exact"), "problem": pl.lit(None, pl.String)}
-    numbers.with_columns(**said).write_parquet(alignment / "a1.parquet")
+    numbers.with_columns(**said).write_parquet(alignment / ALIGNMENT_ROWS)
     counted = AlignmentFacts(records=records, revision=1, alignment=1, counts={"matched": rows})
     return [RecordsLoaded(records=records, facts=facts), RecordsAligned(records=records, facts=counted)]
 

@@ -26,7 +26,7 @@ from slidekeeper.model.identity import SlideNumber
 from slidekeeper.settings.sections import CatalogSettings
 
 SETTINGS = CatalogSettings()
-WITHDRAWAL = ConsentWithdrawn(withdrawal="bench", slides=(SlideNumber(str(FIRST_NUMBER + 7)),), by="bench")
+WITHDRAWAL = ConsentWithdrawn(withdrawal="bench", slides=(SlideNumber(str(FIRST_NUMBER + 7)),), others=(), by="bench")
 
 Measured = Callable[[Path, str], Coroutine[Any, Any, None]]
 

@@ -164,7 +164,7 @@ async def test_rows_are_published_with_their_origin(site: Site) -> None:
         "grade": 3,
     }
     assert site.names() == {
-        *("slides", "revisions", "packs", "batches", "stagings", "runs", "versions", "alignment", "cases", "patients"),
+        *("slides", "revisions", "packs", "batches", "stagings", "runs", "versions", "alignment", "cases", "patients", "cohort"),
         *("records_imagery", "records_diagnoses"),
     }
 
@@ -207,7 +207,7 @@ async def test_rows_that_are_not_tied_to_a_slide_are_in_no_alignment(site: Site)
 
 async def test_without_records_the_tables_are_there_and_empty(site: Site) -> None:
     await site.happen(stored(0))
-    assert [site.read(name) for name in ("alignment", "cases", "patients")] == [[], [], []]
+    assert [site.read(name) for name in ("alignment", "cases", "patients", "cohort")] == [[]] * 4
     assert not {name for name in site.names() if name.startswith("records")}
 
 
@@ -380,6 +380,7 @@ async def test_every_published_column_is_documented_with_its_type(site: Site) ->
         for column, kind, *_ in duckdb.sql(f"DESCRIBE FROM '{file}'").fetchall()
     }
     of_contracts = {("records_imagery", "stain", "VARCHAR"), ("records_diagnoses", "grade", "BIGINT")}
+    of_contracts |= {("cohort", "imagery_stain", "VARCHAR"), ("cohort", "diagnoses_grade", "BIGINT")}
     assert published - of_contracts == {entry for entry in documented if not entry[0].startswith("records_patients") and entry[0] != "…"}
 
 
@@ -390,3 +391,40 @@ async def test_people_may_ask_while_the_catalog_is_made_anew(site: Site) -> None
     results = await asyncio.gather(site.catalog.compact(), *asked, site.catalog.publish(site.published), site.catalog.position())
     assert [len(rows) for rows in results[1:6]] == [49] * 5  # type: ignore[arg-type]
     assert duckdb.connect(str(site.root / "other")).execute(f"SELECT count(*) FROM '{site.published}/slides.parquet'").fetchone() == (49,)
+
+
+async def test_the_cohort_has_each_aligned_slide_once_with_what_every_source_says(site: Site) -> None:
+    facts = of_sources(records_facts(), "imagery", "diagnoses")
+    site.put(facts, {"imagery": table(0, 2, stain="HE"), "diagnoses": table(1, 3, grade=3)}, [number(index) for index in range(5)])
+    await site.happen(*(stored(index) for index in range(5)), loaded(facts), aligned())
+    rows = sorted(site.read("cohort"), key=lambda row: row["slide_number"])
+    assert [(row["slide_number"], row["imagery_stain"], row["diagnoses_grade"]) for row in rows] == [
+        (number(0), "HE", None), (number(1), "HE", 3), (number(2), "HE", 3), (number(3), None, 3)
+    ]  # fmt: skip
+    assert {row["patient_number"] for row in rows} == {"300000000000"}
+    assert [row["key"] for row in rows] == [row["key"] for row in sorted(site.read("slides"), key=lambda row: row["number"])[:4]]
+
+
+async def test_of_two_sessions_that_name_a_slide_the_cohort_believes_the_newer(site: Site) -> None:
+    await fill(site)
+    newer = of_sources(records_facts(OTHER, batch=OTHER_BATCH), "imagery")
+    site.put(newer, {"imagery": table(1, 1, stain="Ki67")}, [number(1)])
+    await site.happen(loaded(newer), aligned(OTHER))
+    assert sorted((row["slide_number"], row["imagery_stain"], row["diagnoses_grade"]) for row in site.read("cohort")) == [
+        (number(0), "HE", 3), (number(1), "Ki67", None), (number(2), "HE", 3)
+    ]  # fmt: skip
+
+
+async def test_the_cohort_is_sorted_by_what_has_few_values(site: Site) -> None:
+    facts = of_sources(records_facts(), "imagery")
+    rows = table(0, 7).with_columns(stain=pl.Series(["b", "a"] * 4), scanner=pl.Series(["z", "y", "x", "w"] * 2))
+    site.put(facts, {"imagery": rows}, [number(index) for index in range(8)])
+    await site.happen(*(stored(index) for index in range(8)), loaded(facts), aligned())
+    filtered = [(row["imagery_stain"], row["imagery_scanner"]) for row in site.read("cohort")]
+    assert filtered == sorted(filtered)
+
+
+async def test_a_withdrawn_slide_leaves_the_cohort_and_a_rescan_is_seen_in_it(site: Site) -> None:
+    await fill(site)
+    await site.happen(withdrawn(number(1)), stored(2, revision=2))
+    assert {row["slide_number"]: row["revision"] for row in site.read("cohort")} == {number(0): 1, number(2): 2}

@@ -32,6 +32,7 @@ from slidekeeper.ports.linking import Linking
 from slidekeeper.ports.names import NamesModel
 from slidekeeper.settings.contracts import load_contracts
 from slidekeeper.settings.loader import Settings
+from slidekeeper.settings.sections import UNFINISHED
 from slidekeeper.steps.alignment.realigner import Realigner
 from slidekeeper.steps.alignment.step import AlignStep, Session
 from slidekeeper.steps.records.intake import RecordsIntake, WatchedRecords
@@ -40,7 +41,6 @@ from slidekeeper.steps.records.step import LoadStep
 PLACE = "records"
 """The records folder's name among the drop folders: its place is ``drop:records``."""
 CatchUp: TypeAlias = Callable[[], Awaitable[None]]
-IGNORED = ("*.part", "*~", "*.tmp", "*.filepart", "*.crdownload", ".*", "Thumbs.db")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Records:
     ) -> RecordsServices:
         """What runs in the background; made in the event loop. Late slides are looked for every so many seconds."""
         hints = InotifyHints(self.drop.root) if is_local(self.drop.root) else NoHints()
-        watched = WatchedRecords(self.drop, lambda: list(self.drop.walk(IGNORED)), hints, self.load.settings, self.load.contracts)
+        watched = WatchedRecords(self.drop, lambda: list(self.drop.walk(UNFINISHED)), hints, self.load.settings, self.load.contracts)
         intake = RecordsIntake(watched, self.known, shared.journal, engine.submit, suspend, clock)
         catch_up = self.align.catch_up
         realigner = Realigner(shared.journal, shared.catalog, shared.linking, self.known, engine.submit, catch_up, seconds)

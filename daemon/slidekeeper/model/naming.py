@@ -23,8 +23,8 @@ def barcode_in(name: str) -> str:
 
     What follows the dot of a name without such an extension belongs to the barcode: ``S26.1`` and ``S26.2`` are two slides.
     """
-    length = _extension_length(name)
-    return name[:-length] if length else name
+    stem, dot, extension = name.rpartition(".")
+    return stem if stem and dot + extension.lower() in IMAGE_EXTENSIONS else name
 
 
 def alias_form(name: str) -> str:
@@ -42,11 +42,3 @@ def _folded(name: str) -> str:
     if name.isascii():
         return name.strip().lower()  # the same, and most names are
     return normal_form(normal_form(name).casefold())
-
-
-def _extension_length(name: str) -> int:
-    """Characters of the image extension; 0 where there is none, or nothing before it."""
-    lowered = name[-10:].lower()
-    if not lowered.endswith(IMAGE_EXTENSIONS):
-        return 0
-    return next((len(extension) for extension in IMAGE_EXTENSIONS if lowered.endswith(extension) and len(name) > len(extension)), 0)

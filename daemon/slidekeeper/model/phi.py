@@ -20,9 +20,15 @@ class Barcode(Concealed[str]):
 
 
 class RelativePath(Concealed[bytes]):
-    """A path below a drop folder, as the bytes the file system gave (names need not be valid UTF-8)."""
+    """A path below a drop or records folder, as the bytes the file system gave (names need not be valid UTF-8)."""
 
     __slots__ = ()
+
+    @property
+    def session(self) -> bytes:
+        """The scanner session's folder that it lies in, by which images and records find each other; empty for the root."""
+        folder, separator, _ = self.reveal().partition(b"/")
+        return folder if separator else b""
 
 
 class Role(enum.StrEnum):

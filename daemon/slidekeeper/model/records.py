@@ -18,14 +18,25 @@ def new_records_id() -> RecordsId:
     return RecordsId(secrets.token_hex(6))
 
 
+RECORDS = "records"
+"""Bucket key below which all records and alignments lie."""
+RECORDS_FACTS, ALIGNMENT_FACTS, ALIGNMENT_ROWS = "records.json", "alignment.json", "alignment.parquet"
+"""Files of a revision's and of an alignment's folder."""
+
+
+def rows_file(source: str) -> str:
+    """Name of a source's file in a revision's folder: ``<source>.parquet``."""
+    return f"{source}.parquet"
+
+
 def records_key(batch: BatchId, revision: int) -> str:
     """Bucket key of one revision's folder: ``records/<batch>/r<revision>``."""
-    return f"records/{batch}/r{revision}"
+    return f"{RECORDS}/{batch}/r{revision}"
 
 
 def alignment_key(batch: BatchId, revision: int, alignment: int) -> str:
     """Bucket key of one alignment's folder: ``records/<batch>/r<revision>-a<alignment>``."""
-    return f"records/{batch}/r{revision}-a{alignment}"
+    return f"{RECORDS}/{batch}/r{revision}-a{alignment}"
 
 
 class SourceFacts(Value):

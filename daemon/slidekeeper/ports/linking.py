@@ -80,23 +80,23 @@ class Linking(Protocol):
         """
         ...
 
-    async def refer(self, domain: Domain, values: Sequence[Concealed[str]]) -> Sequence[str]:
-        """Numbers of cases or patients (or of barcodes), drawn for those that have none.
+    async def refer(self, domain: Domain, values: Sequence[Concealed[str]]) -> Sequence[str | None]:
+        """Numbers of cases or patients (or of barcodes), drawn for those that have none; None where consent is :meth:`withdrawn`.
 
         Cases and patients are the same when their :func:`slidekeeper.model.naming.normal_form` is; barcodes only when they are equal.
         The spelling that came first is sealed as it stands.
 
         Raises:
-            Permanent: ``consent-withdrawn``, one of them was erased (ask :meth:`withdrawn` first); ``empty-identifier``. Nothing is drawn.
+            Permanent: ``empty-identifier``; nothing is drawn.
         """
         ...
 
-    async def refer_slides(self, names: Sequence[Concealed[str]]) -> Sequence[SlideNumber]:
+    async def refer_slides(self, names: Sequence[Concealed[str]]) -> Sequence[SlideNumber | None]:
         """The numbers by which rows refer to the slides with these original image file names.
 
         A name that a slide came under, exactly: its number (of several slides, which equal stems rule out, the smallest). Else the
         number of the barcode that the name tells (:func:`slidekeeper.model.naming.barcode_in`), drawn if need be: the slide gets it
-        when it comes.
+        when it comes. None where consent is :meth:`withdrawn`.
 
         Raises:
             Permanent: as for :meth:`refer`.

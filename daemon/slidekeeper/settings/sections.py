@@ -13,6 +13,9 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from slidekeeper.model.naming import IMAGE_EXTENSIONS
 from slidekeeper.settings.section import Expression, Extension, FileName, Name, Section
 
+UNFINISHED = ("*.part", "*~", "*.tmp", "*.filepart", "*.crdownload", ".*", "Thumbs.db")
+"""Names of what is still being transferred, or was never meant for us, in drop and records folders (shell patterns)."""
+
 
 class SiteSettings(Section):
     """Who this installation is, and where it keeps its own state."""
@@ -71,7 +74,7 @@ class DropSettings(Section):
         description="Extensions of thumbnails; they are never copied, a new one is made from the anonymized slide.",
     )
     ignore: tuple[FileName, ...] = Field(
-        ("*.part", "*~", "*.tmp", "*.filepart", "*.crdownload", ".*", "Thumbs.db"),
+        UNFINISHED,
         description="Names that are still being transferred or never meant for us (shell patterns).",
     )
     barcode_pattern: Expression = Field(

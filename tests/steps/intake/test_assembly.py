@@ -19,7 +19,6 @@ from slidekeeper.steps.intake.assembly import (
     is_valid_barcode,
     member_of,
     merged,
-    session_of,
 )
 
 BY_STEM = DropSettings(path=Path("drop"))
@@ -135,7 +134,7 @@ def test_what_only_bears_the_name_of_a_marker_is_a_special_file() -> None:
 
 @pytest.mark.parametrize(("path", "session"), [(b"a.svs", b""), (b"s/a.svs", b"s"), (b"s/t/u/a.svs", b"s")])
 def test_a_session_is_the_first_folder(path: bytes, session: bytes) -> None:
-    assert session_of(RelativePath(path)) == session
+    assert RelativePath(path).session == session
 
 
 def test_the_image_names_the_barcode() -> None:

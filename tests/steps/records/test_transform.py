@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from slidekeeper.errors import Permanent, Refused
 from slidekeeper.model.contract import Column, Contract, Dialect, Domain
 from slidekeeper.steps.records.generalizing import class_labels
-from slidekeeper.steps.records.transform import Keys, Scrub, needed_columns, oldest_patients, output_columns, transform
+from slidekeeper.steps.records.keys import Keys
+from slidekeeper.steps.records.transform import Scrub, needed_columns, oldest_patients, output_columns, transform, under
 from slidekeeper.steps.records.zip3 import restricted_prefixes
-from steps.records.ward import PATIENT, SHIFTS, TODAY, YEARS, hide_names, keys_for, rows_of, table
+from steps.records.ward import PATIENT, SHIFTS, TODAY, YEARS, hide_names, keys_for, rows_of, table, told
 
 QUICK = settings(max_examples=30, deadline=None)
 DAYS = st.dates(date(1937, 1, 1), date(2026, 1, 1))
@@ -69,7 +70,9 @@ def test_columns_have_their_types() -> None:
 def test_the_columns_that_come_out_are_those_announced(scrub: Scrub | None) -> None:
     rows = rows_of({}, {})
     out = transform(rows, YEARS, keys_for(rows, YEARS), TODAY, scrub)
-    assert tuple(out.columns) == output_columns(YEARS, scrubbing=scrub is not None)
+    stored = under(YEARS, out)
+    assert tuple(stored.columns) == output_columns(YEARS, scrubbing=scrub is not None)
+    assert stored.select("contract", "contract_version").unique().rows() == [(YEARS.digest, 1)]
     assert ("note" in out.columns) == (scrub is not None)
 
 
@@ -106,12 +109,14 @@ def test_a_patient_has_one_number_and_one_offset(visits: list[tuple[int, date, o
         )
     )
     keys = keys_for(rows, SHIFTS)
+    numbers = told(keys.numbers[Domain.PATIENT])
+    offsets = told(keys.offsets)
     out = transform(rows, SHIFTS, keys, TODAY)
     for (who, taken, _, reported), (number, shifted, shifted_report) in zip(
         visits, out.select("patient_number", "taken", "reported").iter_rows(), strict=True
     ):
-        assert number == keys.numbers[Domain.PATIENT][f"mrn-{who}"]
-        offset = timedelta(days=keys.offsets[number])
+        assert number == numbers[f"mrn-{who}"]
+        offset = timedelta(days=offsets[number])
         assert (shifted, shifted_report) == (taken + offset, reported + offset)
         assert shifted != taken
 
@@ -168,8 +173,8 @@ def test_a_patient_known_as_old_from_another_source_has_no_year_of_birth() -> No
     births, of_births = table([BIRTH], {"MRN": "one", "Born": "1960-01-01"}, {"MRN": "two", "Born": "1960-01-01"})
     keys = keys_for(ages, of_ages)
     oldest = oldest_patients(ages, of_ages, keys, TODAY)
-    assert oldest == {keys.numbers[Domain.PATIENT]["one"]}
-    out = transform(births, of_births, Keys({**keys_for(births, of_births).numbers}), TODAY, oldest=oldest)
+    assert oldest == {told(keys.numbers[Domain.PATIENT])["one"]}
+    out = transform(births, of_births, Keys(keys_for(births, of_births).numbers), TODAY, oldest=oldest)
     assert out["born"].to_list() == [None, 1960]
 
 
@@ -223,7 +228,7 @@ def test_an_identifier_without_a_number_stops_everything() -> None:
 def test_dates_are_never_left_where_they_were(offsets: dict[str, int], reason: str) -> None:
     rows = rows_of({})
     with pytest.raises(Permanent, match=reason):
-        transform(rows, SHIFTS, Keys(keys_for(rows, SHIFTS).numbers, offsets), TODAY)
+        transform(rows, SHIFTS, Keys(keys_for(rows, SHIFTS).numbers, Keys.of({}, offsets).offsets), TODAY)
 
 
 def test_a_scrubber_that_loses_rows_is_refused() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Any
 
 import polars as pl
 
 from slidekeeper.model.contract import Column, Contract, Domain, Profile
-from slidekeeper.steps.records.transform import Keys
+from slidekeeper.steps.records.keys import Answers, Keys
 
 TODAY = date(2026, 11, 24)
 COLORS = ("White", "Black", "Asian", "Other")
@@ -94,7 +95,12 @@ def keys_for(rows: pl.DataFrame, contract: Contract, offset: int = 17) -> Keys:
             distinct = rows[column.name].drop_nulls().unique(maintain_order=True)
             numbers[domain] = {raw: f"{place}{index:011}" for index, raw in enumerate(distinct)}
     offsets = {number: offset + place for place, number in enumerate(numbers.get(Domain.PATIENT, {}).values())}
-    return Keys(numbers, offsets)
+    return Keys.of(numbers, offsets)
+
+
+def told(answers: Answers) -> dict[str, Any]:
+    """Answers by what was asked."""
+    return dict(zip(answers.asked, answers.answered, strict=True))
 
 
 def hide_names(texts: pl.Series, _: pl.Series | None) -> pl.Series:

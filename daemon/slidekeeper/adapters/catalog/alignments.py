@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from slidekeeper.model.records import RecordsId, alignment_key
+from slidekeeper.model.records import ALIGNMENT_ROWS, RecordsId, alignment_key
 from slidekeeper.ports.catalog import Kin
 
 CURRENT = "SELECT records, batch, revision, alignment FROM current_records WHERE alignment IS NOT NULL ORDER BY records"
@@ -28,7 +28,7 @@ class Alignments:
         """All that are there; one that a withdrawal has removed is being made anew."""
         rows = connection.execute(CURRENT).fetchall()
         files = {
-            RecordsId(records): objects / alignment_key(batch, revision, alignment) / "alignment.parquet"
+            RecordsId(records): objects / alignment_key(batch, revision, alignment) / ALIGNMENT_ROWS
             for records, batch, revision, alignment in rows
         }
         return cls({records: path for records, path in files.items() if path.is_file()})

@@ -18,12 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import structlog
 
+from slidekeeper.adapters.catalog.cohorts import ROW_GROUP as COHORT_ROW_GROUP
+from slidekeeper.adapters.catalog.cohorts import cohort_query, prepare
 from slidekeeper.adapters.catalog.quoting import quoted
 from slidekeeper.adapters.catalog.schema import PUBLISHED
 from slidekeeper.adapters.catalog.troubles import passing_trouble
 from slidekeeper.errors import Unavailable
-from slidekeeper.model.records import alignment_key
+from slidekeeper.model.records import ALIGNMENT_ROWS, alignment_key, rows_file
+
+log = structlog.get_logger(__name__)
 
 ROW_GROUP = 20480
 """Rows of a Parquet file that are held in memory until they are written: DuckDB's own 122,880 are more than its memory limit allows."""
@@ -36,12 +41,16 @@ SNAPSHOT_SECONDS = 86400
 
 FOUND = "read_parquet(?, union_by_name = true, filename = '__path') AS found JOIN record_files AS file ON file.path = found.__path"
 
-RECORDS = f"""
+RECORDS = """
     SELECT file.* EXCLUDE (path, source), found.* EXCLUDE __path
-    FROM {FOUND}
+    FROM (
+        SELECT COLUMNS(lambda name: name NOT IN ('contract', 'contract_version'))
+        FROM read_parquet(?, union_by_name = true, filename = '__path')) AS found
+    JOIN record_files AS file ON file.path = found.__path
     ANTI JOIN withdrawn_slides AS gone ON gone.number = found.slide_number
     ANTI JOIN hidden_rows AS hidden ON hidden.records = file.records AND hidden.source = file.source AND hidden.row = found.row
-"""  # noqa: S608 - no value from outside
+"""
+"""What the files say of their contract stands in the records' facts too, and there for every revision that was ever stored."""
 
 ALIGNMENT = f"""
     SELECT slide_number, case_number, patient_number, records, batch, found.source, row, match_method
@@ -137,6 +146,10 @@ class Publications:
                     if target:
                         _gather(connection, RECORDS, files, target)
             self._publish_alignment(connection, folder, alignments, (tuple(alignments), withdrawals))
+            aligned = (tuple(alignments), withdrawals, _rescans(connection))  # rows change only with their alignment
+            with self._unless_held(folder / "cohort.parquet", aligned) as target:
+                if target:
+                    _publish_cohort(connection, folder, list(sources), target)
         for left in set(folder.glob("records_*.parquet")) - {folder / f"records_{source}.parquet" for source in sources}:
             left.unlink()
 
@@ -159,11 +172,11 @@ class Publications:
         alignments = []
         for records, batch, revision, key, facts, alignment in current:
             for each in facts:
-                path = objects / key / f"{each['source']}.parquet"
+                path = objects / key / rows_file(each["source"])
                 about = (each["contract"], each["contract_version"], each["digest"])
                 sources[each["source"]].append(RecordFile(path, each["source"], records, batch, revision, *about))
             if alignment is not None:
-                path = objects / alignment_key(batch, revision, alignment) / "alignment.parquet"
+                path = objects / alignment_key(batch, revision, alignment) / ALIGNMENT_ROWS
                 alignments.append(RecordFile(path, "", records, batch, revision))
         return dict(sorted(sources.items())), alignments
 
@@ -221,10 +234,28 @@ def _name_files(connection: duckdb.DuckDBPyConnection, files: Sequence[RecordFil
     connection.execute(f"CREATE OR REPLACE TEMP TABLE record_files AS SELECT {columns}", known)
 
 
-def _copy(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any], target: Path) -> None:
+def _publish_cohort(connection: duckdb.DuckDBPyConnection, folder: Path, sources: Sequence[str], target: Path) -> None:
+    """Sorted where the catalog's memory allows, else as it comes; where not even that, there is none: all it says stands elsewhere too."""
+    for is_sorted, row_group in ((True, COHORT_ROW_GROUP), (False, ROW_GROUP)):
+        try:
+            prepare(connection, folder)
+            _copy(connection, cohort_query(connection, folder, sources, is_sorted=is_sorted), [], target, row_group)
+            return
+        except duckdb.OutOfMemoryException:
+            log.warning("cohort not published as it should be", is_sorted=is_sorted, remedy="raise [catalog] memory_megabytes")
+    target.unlink(missing_ok=True)
+
+
+def _rescans(connection: duckdb.DuckDBPyConnection) -> int:
+    """How many revisions are not the first: the facts of an aligned slide change with a rescan, and with nothing else."""
+    ((count,),) = connection.execute("SELECT count(*) FROM stored_revisions WHERE revision > 1").fetchall()
+    return int(count)
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any], target: Path, row_group: int = ROW_GROUP) -> None:
     """Write a query's rows beside the target, durably, and let them take its place."""
     aside = target.with_name(f".{target.name}.part")
-    options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP}"
+    options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {row_group}"
     connection.execute(f"COPY ({query}) TO '{quoted(aside)}' ({options})", list(parameters))
     with aside.open("rb") as written:
         os.fsync(written.fileno())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias, TypeVar, cast
 
 from slidekeeper.adapters.linking.sealing import as_bytes, as_text
 from slidekeeper.adapters.linking.store import Store
-from slidekeeper.adapters.linking.withdrawal import refuse_withdrawn
+from slidekeeper.adapters.linking.withdrawal import withdrawn
 from slidekeeper.errors import Permanent
 from slidekeeper.model.concealed import Concealed
 from slidekeeper.model.contract import Domain
@@ -16,29 +16,21 @@ from slidekeeper.model.identity import SlideNumber
 from slidekeeper.model.naming import barcode_in
 from slidekeeper.ports.linking import LONGEST_OFFSET, Revealed
 
-PORTION = 5_000
-"""Values handled at once: what is sorted or hashed in one go holds up the event loop meanwhile."""
+PORTION = 50_000
+"""Values handled at once: what is sorted in one go holds up the event loop meanwhile, and the fewer, the less order there is."""
 
 T = TypeVar("T")
+Numbered: TypeAlias = Callable[[Store, Domain, Sequence[str]], list[str]]
 
 
-def refer(store: Store, domain: Domain, values: Sequence[Concealed[str]]) -> list[str]:
-    """Numbers of values, drawn for those that have none."""
-    plain = _revealed(values)
-    with store.transaction():
-        refuse_withdrawn(store, domain, plain)
-        return _numbers(store, domain, plain)
+def refer(store: Store, domain: Domain, values: Sequence[Concealed[str]]) -> list[str | None]:
+    """Numbers of values, drawn for those that have none; None where consent is withdrawn."""
+    return _referred(store, domain, values, _numbers)
 
 
-def refer_slides(store: Store, names: Sequence[Concealed[str]]) -> list[SlideNumber]:
+def refer_slides(store: Store, names: Sequence[Concealed[str]]) -> list[SlideNumber | None]:
     """Numbers of the slides with these original file names: known by the name, else by the barcode that the name tells."""
-    plain = _revealed(names)
-    with store.transaction():
-        refuse_withdrawn(store, Domain.SLIDE, plain)
-        numbers = _by_name(store, plain)
-        others = list(dict.fromkeys(name for name in plain if name not in numbers))
-        numbers.update(zip(others, _numbers(store, Domain.SLIDE, [barcode_in(name) for name in others]), strict=True))
-        return [SlideNumber(numbers[name]) for name in plain]
+    return cast("list[SlideNumber | None]", _referred(store, Domain.SLIDE, names, _slide_numbers))
 
 
 def find(store: Store, domain: Domain, values: Sequence[Concealed[str]]) -> list[str | None]:
@@ -46,7 +38,7 @@ def find(store: Store, domain: Domain, values: Sequence[Concealed[str]]) -> list
     numbers: list[str | None] = []
     for portion in _portions(values):
         plain = [value.reveal() for value in portion]
-        lookups = [store.lookup(domain, value) for value in plain]
+        lookups = store.lookups(domain, plain)
         known = store.known(domain, lookups)
         named = _by_name(store, plain) if domain is Domain.SLIDE else {}
         numbers += [known.get(lookup, named.get(value)) for lookup, value in zip(lookups, plain, strict=True)]
@@ -62,7 +54,7 @@ def aliases(store: Store, numbers: Sequence[SlideNumber]) -> dict[SlideNumber, t
     found: dict[SlideNumber, tuple[SlideNumber, ...]] = {}
     for portion in _portions(numbers):
         found.update(dict.fromkeys(portion, ()))
-        for number, other in store.matching(question, dict.fromkeys(portion)):
+        for number, other in store.matching_numbers(question, set(portion)):
             found[SlideNumber(number)] += (SlideNumber(other),)
     return found
 
@@ -83,10 +75,11 @@ def reveal(store: Store, numbers: Sequence[str]) -> dict[str, Revealed]:
     for portion in _portions(numbers):
         wanted = set(portion)
         names: dict[str, list[Concealed[str]]] = {}
-        for number, sealed in store.matching("SELECT number, sealed FROM asked CROSS JOIN original_names ON number = value", wanted):
+        question = "SELECT number, sealed FROM asked CROSS JOIN original_names ON number = value"
+        for number, sealed in store.matching_numbers(question, wanted):
             names.setdefault(number, []).append(_opened(store, "name", sealed))
         question = "SELECT number, domain, sealed FROM asked CROSS JOIN links ON number = value"
-        for number, domain, sealed in store.matching(question, wanted):
+        for number, domain, sealed in store.matching_numbers(question, wanted):
             revealed[number] = Revealed(Domain(domain), _opened(store, domain, sealed), tuple(names.get(number, ())))
     return revealed
 
@@ -107,7 +100,7 @@ def _revealed(values: Sequence[Concealed[str]]) -> list[str]:
 def _offsets(store: Store, numbers: set[str]) -> dict[str, int]:
     _refuse_strangers(store, numbers)
     question = "SELECT number, sealed FROM asked CROSS JOIN offsets ON number = value"
-    known = {number: int(store.seal.open(f"offset {number}", sealed)) for number, sealed in store.matching(question, numbers)}
+    known = {number: int(store.seal.open(f"offset {number}", sealed)) for number, sealed in store.matching_numbers(question, numbers)}
     drawn = {number: _draw_offset() for number in sorted(numbers - known.keys())}
     version = store.seal.ring.version
     rows = ((number, store.seal.seal(f"offset {number}", str(days).encode()), version) for number, days in drawn.items())
@@ -115,9 +108,28 @@ def _offsets(store: Store, numbers: set[str]) -> dict[str, int]:
     return known | drawn
 
 
+def _referred(store: Store, domain: Domain, values: Sequence[Concealed[str]], numbered: Numbered) -> list[str | None]:
+    """Numbers of those whose consent stands, portion by portion, in one transaction."""
+    plain = _revealed(values)
+    numbers: list[str | None] = []
+    with store.transaction():
+        for portion in _portions(plain):
+            gone = withdrawn(store, domain, portion)
+            standing = iter(numbered(store, domain, [value for value, is_gone in zip(portion, gone, strict=True) if not is_gone]))
+            numbers += [None if is_gone else next(standing) for is_gone in gone]
+    return numbers
+
+
+def _slide_numbers(store: Store, domain: Domain, names: Sequence[str]) -> list[str]:
+    numbers = _by_name(store, names)
+    others = [name for name in names if name not in numbers]
+    numbers.update(zip(others, _numbers(store, domain, [barcode_in(name) for name in others]), strict=True))
+    return [numbers[name] for name in names]
+
+
 def _numbers(store: Store, domain: Domain, values: Sequence[str]) -> list[str]:
-    lookups = [store.lookup(domain, value) for value in values]
-    known = store.known(domain, dict.fromkeys(lookups))
+    lookups = store.lookups(domain, values)
+    known = store.known(domain, set(lookups))
     fresh: dict[bytes, str] = {}
     for lookup, value in zip(lookups, values, strict=True):
         if lookup not in known:
@@ -128,7 +140,7 @@ def _numbers(store: Store, domain: Domain, values: Sequence[str]) -> list[str]:
 
 def _by_name(store: Store, names: Sequence[str]) -> dict[str, str]:
     """Numbers of slides by exact original name; of several that had the same name, the smallest number."""
-    lookups = {store.seal.keyed_hash("name", as_bytes(name)): name for name in names}
+    lookups = dict(zip(store.seal.keyed_hashes("name", map(as_bytes, names)), names, strict=True))
     question = "SELECT lookup, min(number) FROM asked CROSS JOIN original_names ON lookup = value GROUP BY lookup"
     return {lookups[lookup]: number for lookup, number in store.matching(question, lookups)}
 
@@ -145,6 +157,6 @@ def _draw_offset() -> int:
 
 def _refuse_strangers(store: Store, numbers: set[str]) -> None:
     question = "SELECT count(*) FROM asked CROSS JOIN links ON number = value AND +domain = 'patient'"  # the plus: by number, not by domain
-    ((patients,),) = store.matching(question, numbers)
+    ((patients,),) = store.matching_numbers(question, numbers)
     if patients != len(numbers):
         raise Permanent("unknown-patient", f"{len(numbers) - patients} of {len(numbers)} numbers are no patient's")

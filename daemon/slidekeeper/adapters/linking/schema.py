@@ -77,10 +77,9 @@ MIGRATIONS = (
 
 WORKING_TABLES = """
     PRAGMA temp_store = MEMORY;
-    CREATE TEMP TABLE asked (value NOT NULL);
     CREATE TEMP TABLE fresh (lookup NOT NULL, number NOT NULL, sealed NOT NULL);
 """
-"""What a question is about, and links under way: numbers, keyed hashes and sealed values, never bare ones."""
+"""Links under way: numbers, keyed hashes and sealed values, never bare ones."""
 
 CACHE = "PRAGMA cache_size = -131072"
 """128 MiB at most, taken page by page when many values come at once: keyed hashes fall anywhere in their index."""

@@ -26,6 +26,7 @@ from slidekeeper.adapters.linking.keys import KEY_BYTES
 from slidekeeper.errors import Refused
 from slidekeeper.model.concealed import Concealed
 
+HASH_BYTES = 32
 NONCE_BYTES = 12
 NONCES_AT_ONCE = 1000
 FINGERPRINT_BYTES = 4
@@ -88,13 +89,21 @@ class Seal:
         self._cipher = AESGCM(ring.sealing)
 
     def keyed_hash(self, domain: str, value: bytes) -> bytes:
-        """32 bytes by which ``value`` is found again within ``domain``."""
-        keyed = self._first.copy()  # several times as quick as to begin with the key each time
-        keyed.update(domain.encode() + b"\0" + value)
-        digest = keyed.finalize()
-        for key in self._further:
-            digest = hmac.digest(key, digest, "sha256")
+        """:data:`HASH_BYTES` bytes by which ``value`` is found again within ``domain``."""
+        (digest,) = self.keyed_hashes(domain, (value,))
         return digest
+
+    def keyed_hashes(self, domain: str, values: Iterable[bytes]) -> Iterator[bytes]:
+        """The keyed hash of each value, as :meth:`keyed_hash` has it."""
+        begun = self._first.copy()
+        begun.update(domain.encode() + b"\0")
+        for value in values:
+            keyed = begun.copy()  # several times as quick as to begin with the key each time
+            keyed.update(value)
+            digest = keyed.finalize()
+            for key in self._further:
+                digest = hmac.digest(key, digest, "sha256")
+            yield digest
 
     def rehash(self, digest: bytes) -> bytes:
         """The keyed hash that had been ``digest`` before the last rotation."""

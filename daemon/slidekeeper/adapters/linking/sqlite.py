@@ -72,11 +72,11 @@ class SqliteLinking:
         """Give ``pack`` the claim of an ``owner`` whose slide never reached the bucket."""
         return await self._call(claims.take_over, content, owner, pack, number)
 
-    async def refer(self, domain: Domain, values: Sequence[Concealed[str]]) -> Sequence[str]:
+    async def refer(self, domain: Domain, values: Sequence[Concealed[str]]) -> Sequence[str | None]:
         """Numbers of values."""
         return await self._call(references.refer, domain, values)
 
-    async def refer_slides(self, names: Sequence[Concealed[str]]) -> Sequence[SlideNumber]:
+    async def refer_slides(self, names: Sequence[Concealed[str]]) -> Sequence[SlideNumber | None]:
         """Numbers of slides by original file name."""
         return await self._call(references.refer_slides, names)
 

@@ -11,14 +11,26 @@ from typing import Any
 from urllib.parse import quote
 
 from slidekeeper.adapters.linking.schema import open_for_reading, open_for_writing
-from slidekeeper.adapters.linking.sealing import Seal, as_bytes
+from slidekeeper.adapters.linking.sealing import HASH_BYTES, Seal, as_bytes
 from slidekeeper.errors import Refused, Temporary
 from slidekeeper.model.concealed import Concealed
 from slidekeeper.model.contract import Domain
-from slidekeeper.model.identity import new_slide_numbers
+from slidekeeper.model.identity import SLIDE_NUMBER_DIGITS, new_slide_numbers
 from slidekeeper.model.naming import alias_form, normal_form
 
 ROWS_AT_ONCE = 100
+
+ASKED = """
+    WITH RECURSIVE
+        place(start) AS (SELECT 1 WHERE :count > 0 UNION ALL SELECT start + :width FROM place LIMIT :count),
+        asked(value) AS (SELECT {value} FROM place)
+"""
+"""Values of one width as rows, taken from one parameter: a hundred thousand need no table, and no statement for each."""
+LOOKUPS = ASKED.format(value="substr(:packed, start, :width)")
+NUMBERS = ASKED.format(value="CAST(substr(:packed, start, :width) AS TEXT)")
+
+KEEP_ALIASES = "INSERT OR IGNORE INTO aliases SELECT substr(value, 1, :lookup), CAST(substr(value, :lookup + 1) AS TEXT) FROM asked"
+"""Of values that are a keyed hash and a number each."""
 
 Opening = Callable[[sqlite3.Connection, Concealed[bytes]], Seal]
 
@@ -65,28 +77,36 @@ class Store:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
 
-    def matching(self, question: str, values: Iterable[Any], *parameters: Any) -> sqlite3.Cursor:
-        """Rows of a statement that joins ``asked``, whose column ``value`` holds numbers or keyed hashes.
+    def matching(self, question: str, lookups: Iterable[bytes], **parameters: Any) -> sqlite3.Cursor:
+        """Rows of a statement that reads ``asked``, whose column ``value`` holds the keyed hashes, in their order.
 
-        The rows must be taken before the next question is asked.
+        An index is asked in its own order several times as quickly as in any other.
         """
-        is_alone = not self.connection.in_transaction
-        if is_alone:  # else each statement would be a transaction of its own
-            self.connection.execute("BEGIN")
-        self.connection.execute("DELETE FROM asked")
-        self._insert("INSERT INTO asked", ((value,) for value in values))
-        if is_alone:
-            self.connection.execute("COMMIT")
-        return self.connection.execute(question, parameters)
+        return self._asked(LOOKUPS, question, sorted(lookups), HASH_BYTES, parameters)
+
+    def matching_numbers(self, question: str, numbers: Iterable[str], **parameters: Any) -> sqlite3.Cursor:
+        """As :meth:`matching`, of numbers; what cannot be one is not asked for."""
+        packed = sorted(number.encode() for number in numbers if len(number) == SLIDE_NUMBER_DIGITS and number.isascii())
+        return self._asked(NUMBERS, question, packed, SLIDE_NUMBER_DIGITS, parameters)
+
+    def _asked(self, asked: str, question: str, values: Sequence[bytes], width: int, parameters: Mapping[str, Any]) -> sqlite3.Cursor:
+        packed = {"packed": b"".join(values), "count": len(values), "width": width}
+        return self.connection.execute(asked + question, {**packed, **parameters})
 
     def lookup(self, domain: Domain, value: str) -> bytes:
         """The keyed hash of a value: of a slide's barcode as it stands, of others in their normal form."""
-        return self.seal.keyed_hash(domain.value, as_bytes(value if domain is Domain.SLIDE else normal_form(value)))
+        (lookup,) = self.lookups(domain, [value])
+        return lookup
+
+    def lookups(self, domain: Domain, values: Iterable[str]) -> list[bytes]:
+        """The keyed hash of each value."""
+        compared = values if domain is Domain.SLIDE else map(normal_form, values)
+        return list(self.seal.keyed_hashes(domain.value, map(as_bytes, compared)))
 
     def known(self, domain: Domain, lookups: Iterable[bytes]) -> dict[bytes, str]:
         """Numbers by lookup, of those that have one."""
-        question = "SELECT lookup, number FROM asked CROSS JOIN links ON domain = ? AND lookup = value"
-        return dict(self.matching(question, lookups, domain.value))
+        question = "SELECT lookup, number FROM asked CROSS JOIN links ON domain = :domain AND lookup = value"
+        return dict(self.matching(question, lookups, domain=domain.value))
 
     def link(self, domain: Domain, fresh: Mapping[bytes, str]) -> dict[bytes, str]:
         """Draw a number for each lookup of a value that has none yet; in a transaction."""
@@ -104,8 +124,10 @@ class Store:
 
     def keep_aliases(self, named: Iterable[tuple[str, str]]) -> None:
         """Remember that a slide is found under the alias form of a barcode or name; pairs of that and the number."""
-        rows = [(self.seal.keyed_hash("alias", as_bytes(alias_form(name))), number) for name, number in named]
-        self._insert("INSERT OR IGNORE INTO aliases", sorted(rows))
+        pairs = list(named)
+        lookups = self.seal.keyed_hashes("alias", (as_bytes(alias_form(name)) for name, _ in pairs))
+        rows = sorted(lookup + number.encode() for lookup, (_, number) in zip(lookups, pairs, strict=True))
+        self._asked(LOOKUPS, KEEP_ALIASES, rows, HASH_BYTES + SLIDE_NUMBER_DIGITS, {"lookup": HASH_BYTES})
 
     def scrub(self) -> None:
         """Leave nothing in the file that was removed or overwritten.
@@ -129,8 +151,8 @@ class Store:
         numbers: list[str] = []
         while len(numbers) < count:
             drawn = dict.fromkeys(new_slide_numbers(count - len(numbers)))
-            before = {number for (number,) in self.matching("SELECT number FROM asked CROSS JOIN numbers ON number = value", sorted(drawn))}
-            self.connection.execute("INSERT OR IGNORE INTO numbers SELECT value FROM asked ORDER BY rowid")
+            before = {number for (number,) in self.matching_numbers("SELECT number FROM asked CROSS JOIN numbers ON number = value", drawn)}
+            self.matching_numbers("INSERT OR IGNORE INTO numbers SELECT value FROM asked", drawn)
             numbers += [number for number in drawn if number not in before]
         return numbers
 

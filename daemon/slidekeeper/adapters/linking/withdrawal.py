@@ -30,7 +30,7 @@ def erase(store: Store, numbers: Sequence[str]) -> int:
         for table in TABLES_OF_NUMBERS:
             store.connection.executemany(f"DELETE FROM {table} WHERE number = ?", ((number,) for number in asked))  # noqa: S608
         store.connection.executemany("UPDATE claims SET content = NULL WHERE number = ?", ((number,) for number in asked))
-        ((drawn,),) = store.matching("SELECT count(*) FROM asked CROSS JOIN numbers ON number = value", asked)
+        ((drawn,),) = store.matching_numbers("SELECT count(*) FROM asked CROSS JOIN numbers ON number = value", asked)
     store.scrub()
     return int(drawn)
 
@@ -39,9 +39,9 @@ def withdrawn(store: Store, domain: Domain, values: Sequence[str]) -> list[bool]
     """Whether consent of these was withdrawn. Slides are compared in their alias form: a barcode, or a file name."""
     if store.connection.execute("SELECT 1 FROM withdrawn WHERE domain = ? LIMIT 1", (domain.value,)).fetchone() is None:
         return [False] * len(values)
-    hashes = [_hash(store, domain, value) for value in values]
-    question = "SELECT lookup FROM asked CROSS JOIN withdrawn ON domain = ? AND lookup = value"
-    found = {lookup for (lookup,) in store.matching(question, hashes, domain.value)}
+    hashes = _hashes(store, domain, values)
+    question = "SELECT lookup FROM asked CROSS JOIN withdrawn ON domain = :domain AND lookup = value"
+    found = {lookup for (lookup,) in store.matching(question, hashes, domain=domain.value)}
     return [each in found for each in hashes]
 
 
@@ -56,11 +56,11 @@ def _withdrawn_hashes(store: Store, numbers: Sequence[str]) -> Iterator[tuple[st
     linked = "SELECT domain, domain, sealed FROM asked CROSS JOIN links ON number = value"
     named = "SELECT 'slide', 'name', sealed FROM asked CROSS JOIN original_names ON number = value"
     for question in (linked, named):
-        for domain, sealed_as, sealed in list(store.matching(question, numbers)):
+        for domain, sealed_as, sealed in list(store.matching_numbers(question, numbers)):
             value = as_text(store.seal.open(sealed_as, sealed))
-            yield domain, _hash(store, Domain(domain), value)
+            yield from ((domain, lookup) for lookup in _hashes(store, Domain(domain), [value]))
 
 
-def _hash(store: Store, domain: Domain, value: str) -> bytes:
-    form = alias_form(value) if domain is Domain.SLIDE else normal_form(value)
-    return store.seal.keyed_hash(f"withdrawn {domain.value}", as_bytes(form))
+def _hashes(store: Store, domain: Domain, values: Sequence[str]) -> list[bytes]:
+    form = alias_form if domain is Domain.SLIDE else normal_form
+    return list(store.seal.keyed_hashes(f"withdrawn {domain.value}", (as_bytes(form(value)) for value in values)))

@@ -68,7 +68,7 @@ class DuckdbQuery:
     @contextmanager
     def _asked(self, sql: str, *writable: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         """A locked connection to which the statement was shown and may run in."""
-        with snapshot(self._published) as files, _told_errors(), self._connected(files, writable) as connection:
+        with snapshot(self._published) as files, _told_errors(), self._connected(_named(files, sql), writable) as connection:
             check_statement(connection, sql)
             timer = Timer(self._seconds, connection.interrupt)
             timer.start()
@@ -110,6 +110,12 @@ def _told_errors() -> Iterator[None]:
         raise Refused("output-failed", _message(error), "Mend or free the disk of the published catalog, and of the file") from None
     except duckdb.Error as error:
         raise Refused("sql-wrong", _message(error), "`DESCRIBE slides` shows a table's columns, `SHOW TABLES` the tables") from None
+
+
+def _named(files: Mapping[str, Path], sql: str) -> Mapping[str, Path]:
+    """The tables whose names occur in the statement: of a large one, to learn its columns takes as long as many an answer."""
+    text = sql.lower()
+    return {name: file for name, file in files.items() if name in text} or files
 
 
 def _message(error: duckdb.Error) -> str:

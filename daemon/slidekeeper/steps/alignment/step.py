@@ -14,14 +14,23 @@ from slidekeeper.messages.commands import AlignRecords
 from slidekeeper.messages.events import RecordsAligned
 from slidekeeper.model.concealed import Concealed
 from slidekeeper.model.identity import BatchId, SlideNumber
-from slidekeeper.model.records import AlignmentFacts, RecordsFacts, RecordsId, alignment_key, records_key
+from slidekeeper.model.records import (
+    ALIGNMENT_FACTS,
+    ALIGNMENT_ROWS,
+    RECORDS_FACTS,
+    AlignmentFacts,
+    RecordsFacts,
+    RecordsId,
+    alignment_key,
+    records_key,
+    rows_file,
+)
 from slidekeeper.ports.bucket import Bucket
 from slidekeeper.ports.catalog import Catalog
 from slidekeeper.ports.linking import Linking
 from slidekeeper.ports.reports import Reports
 from slidekeeper.steps.alignment.align import Alignment, Finding, align
 
-ROWS, FACTS, RECORDS_FACTS = "alignment.parquet", "alignment.json", "records.json"
 NUMBERS = ("row", "slide_number", "patient_number", "case_number")
 REPORT_HEADER = ("finding", "source", "line", "slide")
 
@@ -93,11 +102,11 @@ class AlignStep:
         facts = RecordsFacts.model_validate_json(self.bucket.read(f"{folder}/{RECORDS_FACTS}"))
         for source in facts.sources:
             columns = [name for name in NUMBERS if name in source.columns]
-            yield source.source, pl.read_parquet(io.BytesIO(self.bucket.read(f"{folder}/{source.source}.parquet")), columns=columns)
+            yield source.source, pl.read_parquet(io.BytesIO(self.bucket.read(f"{folder}/{rows_file(source.source)}")), columns=columns)
 
     def _stored(self, command: AlignRecords) -> AlignmentFacts | None:
         """The facts of an alignment that an earlier try has published."""
-        key = f"{alignment_key(command.batch, command.revision, command.alignment)}/{FACTS}"
+        key = f"{alignment_key(command.batch, command.revision, command.alignment)}/{ALIGNMENT_FACTS}"
         if not self.bucket.has(key):
             return None
         facts = AlignmentFacts.model_validate_json(self.bucket.read(key))
@@ -109,6 +118,6 @@ class AlignStep:
         stream = io.BytesIO()
         alignment.rows.write_parquet(stream, compression="zstd")
         aside = f"{command.records}-alignment"
-        self.bucket.put(aside, ROWS, stream.getvalue())
-        self.bucket.put(aside, FACTS, facts.model_dump_json(indent=2).encode())
+        self.bucket.put(aside, ALIGNMENT_ROWS, stream.getvalue())
+        self.bucket.put(aside, ALIGNMENT_FACTS, facts.model_dump_json(indent=2).encode())
         self.bucket.publish(aside, alignment_key(command.batch, command.revision, command.alignment))

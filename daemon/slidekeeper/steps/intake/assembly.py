@@ -97,12 +97,6 @@ def is_marker(sighting: Sighting) -> bool:
     return _name(sighting.path) == READY_MARKER and not sighting.special
 
 
-def session_of(path: RelativePath) -> bytes:
-    """The scanner session a file belongs to: the first folder below the root, or the root itself (empty)."""
-    first, separator, _ = path.reveal().partition(b"/")
-    return first if separator else b""
-
-
 def merged(known: Sequence[Member], seen: Sequence[Member]) -> tuple[Member, ...]:
     """``known`` with the members of ``seen`` added or brought up to date."""
     members = {member.path: member for member in known}

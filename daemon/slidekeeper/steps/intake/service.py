@@ -19,7 +19,7 @@ from slidekeeper.model.phi import FileIdentity, Member, PackFiles, RelativePath,
 from slidekeeper.ports.clock import Clock
 from slidekeeper.ports.drop import KnownFiles, Portion, Sighting
 from slidekeeper.ports.journal import Journal
-from slidekeeper.steps.intake.assembly import PackKey, barcode_of, grouped, merged, session_of
+from slidekeeper.steps.intake.assembly import PackKey, barcode_of, grouped, merged
 from slidekeeper.steps.intake.tracker import Tracker
 from slidekeeper.steps.intake.watcher import WatchedDrop, Watcher
 from slidekeeper.workflow.states import BatchState, PackState
@@ -264,7 +264,7 @@ class Intake:
         return [replace(member, identity=identity) for member, identity in zip(files.members, there, strict=True) if identity]
 
     async def _new(self, watched: WatchedDrop, key: PackKey, members: Sequence[Member]) -> PackFiles:
-        batch = await self._batch_of(watched.drop.name, session_of(members[0].path))
+        batch = await self._batch_of(watched.drop.name, members[0].path.session)
         return PackFiles(new_pack_id(), watched.drop.name, batch, RelativePath(key.stem), barcode_of(key, members), tuple(members))
 
     async def _batch_of(self, drop: str, session: bytes) -> BatchId:
@@ -289,7 +289,7 @@ class Intake:
     async def _close_marked(self, drop: str, markers: Mapping[RelativePath, FileIdentity]) -> None:
         """Close the batches of new READY markers; scans of this drop folder wait."""
         for path, identity in markers.items():
-            batch = await self._known.open_batch(drop, session_of(path))
+            batch = await self._known.open_batch(drop, path.session)
             if await self._known.is_new_marker(drop, path, identity) and batch is not None:
                 await self._close(batch, drop, "marker")
             await self._known.note_marker(drop, path, identity)

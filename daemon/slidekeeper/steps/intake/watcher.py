@@ -16,7 +16,7 @@ from slidekeeper.model.phi import FileIdentity, RelativePath
 from slidekeeper.ports.clock import Clock
 from slidekeeper.ports.drop import Drop, Hints, KnownFiles, Listing, Portion, Scan, Sighting
 from slidekeeper.settings.sections import DropSettings
-from slidekeeper.steps.intake.assembly import is_marker, session_of
+from slidekeeper.steps.intake.assembly import is_marker
 
 log = structlog.get_logger(__name__)
 
@@ -219,7 +219,7 @@ class Watcher:
         await self._reconcile(paths)
         while new := self._markers.items() - followed.items():
             followed = dict(self._markers)
-            sessions = {session_of(path) for path, _ in new}
+            sessions = {path.session for path, _ in new}
             await self._reconcile([] if ROOT in sessions else [RelativePath(session) for session in sessions])
 
     async def _reconcile(self, paths: Sequence[RelativePath]) -> None:

@@ -10,12 +10,6 @@ from slidekeeper.model.phi import Member, Role, SourceFile
 from slidekeeper.ports.drop import Sighting
 
 
-def session_of(path: bytes) -> bytes:
-    """The scanner session's folder that a file lies in; empty for the root."""
-    folder, separator, _ = path.partition(b"/")
-    return folder if separator else b""
-
-
 def delivered(sightings: Iterable[Sighting], contracts: Mapping[str, Contract]) -> Mapping[bytes, Sequence[SourceFile]]:
     """Files that answer a contract, by session; what answers none is left alone."""
     found: dict[bytes, list[SourceFile]] = {}
@@ -23,7 +17,7 @@ def delivered(sightings: Iterable[Sighting], contracts: Mapping[str, Contract]) 
         source = source_of(sighting.path.reveal().rpartition(b"/")[2], contracts)
         if source and not sighting.special:
             member = Member(sighting.path, Role.TABLE, sighting.identity)
-            found.setdefault(session_of(sighting.path.reveal()), []).append(SourceFile(source, member))
+            found.setdefault(sighting.path.session, []).append(SourceFile(source, member))
     return {session: sorted(files, key=_by_source) for session, files in found.items()}
 
 

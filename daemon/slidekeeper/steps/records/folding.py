@@ -34,7 +34,10 @@ def compact(words: pl.Series) -> pl.Series:
 
 def without_zeros(joined: pl.Series) -> pl.Series:
     """Leading zeros removed from what has digits only."""
-    return joined.str.replace(r"^0+([0-9]+)$", "${1}")
+    zero = joined.str.starts_with("0")
+    if not zero.any():
+        return joined
+    return joined.clone().scatter(zero.arg_true(), joined.filter(zero).str.replace(r"^0+([0-9]+)$", "${1}"))
 
 
 def digits_only(words: pl.Series) -> pl.Series:

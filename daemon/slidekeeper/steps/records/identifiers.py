@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,6 +90,26 @@ class Identifiers:
         """A canary's values, and the canary itself."""
         plain = cls.from_values(canary.values)
         return cls(plain._marked, plain._numbers, (canary,))
+
+    @classmethod
+    def left_in(cls, place: Path) -> Identifiers:
+        """What :meth:`leave` left there.
+
+        Raises:
+            OSError: it may not be read.
+        """
+        with place.open("rb") as lent:
+            return cls(np.load(lent), np.load(lent))
+
+    def leave(self, place: Path) -> None:
+        """Write them into lent memory; canaries are no part of that.
+
+        Raises:
+            OSError: it may not be written.
+        """
+        with place.open("wb") as lent:
+            np.save(lent, self._marked)
+            np.save(lent, self._numbers)
 
     @classmethod
     def merged(cls, parts: Sequence[Identifiers]) -> Identifiers:
@@ -180,12 +201,12 @@ def _of_column(kind: Identifies, cells: pl.Series) -> list[tuple[Hashes, Numbers
 
 
 def _of_spelling(kind: Identifies, spelled: pl.Series) -> tuple[Hashes, Numbers]:
-    """Marked hashes of those spellings that can be searched, and those that are numbers."""
+    """Marked hashes of those spellings that can be searched, and those that are numbers; both in order."""
     digits, length = spelled.str.contains("^[0-9]+$"), spelled.str.len_chars()
     searchable = (length >= SHORTEST_WORD) & (~digits | (length >= SHORTEST_NUMBER))
     numbers = spelled.filter(searchable & digits & (length <= LONGEST_NUMBER + 1)).cast(pl.Int64)
-    hashes = spelled.filter(searchable).drop_nulls().hash().to_numpy()
-    return hashes & HASHED | np.uint64(KINDS.index(kind)), numbers.drop_nulls().to_numpy()
+    hashes = spelled.filter(searchable).drop_nulls().hash().sort().to_numpy()
+    return hashes & HASHED | np.uint64(KINDS.index(kind)), numbers.drop_nulls().sort().to_numpy()
 
 
 def _spelled(kind: Identifies, values: pl.Series) -> Iterator[pl.Series]:
@@ -241,10 +262,10 @@ def _hits(index: Iterable[int], kinds: Iterable[int]) -> pl.DataFrame:
 
 
 def _joined(parts: Iterable[tuple[Hashes, Numbers]], canaries: tuple[CanaryValues, ...]) -> Identifiers:
-    """Identifiers from marked hashes and numbers in any order, with repetitions."""
+    """Identifiers from runs of marked hashes and numbers, each in order, with repetitions."""
     marked, numbers = (np.concatenate(each) for each in zip(_NOTHING, *parts, strict=True))
-    marked.sort()
-    numbers.sort()
+    marked.sort(kind="stable")  # merges what is in order already
+    numbers.sort(kind="stable")
     return Identifiers(marked[_distinct(marked)], numbers[_distinct(numbers)], canaries)
 
 

@@ -1,7 +1,8 @@
 """What a worker does with one batch's files: pure functions of one picklable argument. Raw rows live in its memory and nowhere else.
 
-There are two calls: first to learn which identifiers need numbers, then, with the numbers, to write what may leave. The first leaves the
-sound rows in memory that the daemon lends; where it may not, the second reads the files again. Keys never reach the worker.
+There are three calls: to learn which identifiers need numbers; while these are drawn, to learn what has to be searched for; then, with the
+numbers, to write what may leave. The first two leave what they know in memory that the daemon lends; where they may not, the third begins
+with the files again. Keys never reach the worker.
 """
 
 from __future__ import annotations
@@ -21,17 +22,18 @@ from slidekeeper.errors import Permanent, SlidekeeperError, SourceChanged
 from slidekeeper.model.concealed import Concealed
 from slidekeeper.model.contract import Action, Column, Contract, Domain
 from slidekeeper.model.phi import Member
-from slidekeeper.model.records import SourceFacts
+from slidekeeper.model.records import SourceFacts, rows_file
 from slidekeeper.ports.bucket import Bucket
 from slidekeeper.ports.drop import Drop
 from slidekeeper.ports.names import NamesModel
 from slidekeeper.ports.tables import TableReader
 from slidekeeper.steps.records.audit import Identifiers, audit
 from slidekeeper.steps.records.canaries import plant, remove
+from slidekeeper.steps.records.keys import Keys
 from slidekeeper.steps.records.rules import check_rules, only
 from slidekeeper.steps.records.scrubbing import Sample, sampled, scrubber_of, scrubs
 from slidekeeper.steps.records.small_cells import SmallCells, quasi_columns, small_cells
-from slidekeeper.steps.records.transform import Keys, Scrub, needed_columns, oldest_patients, transform
+from slidekeeper.steps.records.transform import Scrub, needed_columns, oldest_patients, transform, under
 
 REPORTED_REJECTS = 100_000
 """Rejected rows that the hospital's report names one by one; beyond that the file is wrong as a whole."""
@@ -56,6 +58,8 @@ class SurveyRequest:
     drop: Drop
     sources: tuple[SourceRequest, ...]
     reader: TableReader
+    place: Path
+    """Lent memory for what is searched for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ class Reject:
 class Survey:
     """What has to be known before anything can be written."""
 
-    values: Mapping[Domain, Concealed[tuple[str, ...]]]
+    values: Mapping[Domain, Concealed[pl.Series]]
     """Distinct identifiers in sound rows, by domain."""
     rejects: tuple[Reject, ...]
     needs_offsets: bool
@@ -81,11 +85,21 @@ class Survey:
 
 
 @dataclass(frozen=True, slots=True)
-class LoadRequest:
-    """The survey's request again, with the numbers that were drawn since."""
+class SearchRequest:
+    """The survey's request again, and what it left."""
 
     survey: SurveyRequest
     left: Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRequest:
+    """The survey's request once more, with what was left and drawn since."""
+
+    survey: SurveyRequest
+    left: Mapping[str, Mapping[str, int]]
+    is_searchable: bool
+    """Whether what is searched for lies in its place."""
     keys: Keys
     bucket: Bucket
     aside: str
@@ -148,9 +162,27 @@ def survey_records(request: SurveyRequest) -> Survey:
         if _leave(rows, source.place):
             left[source.contract.source] = Counter(found["code"])
         del rows
-    hidden = {domain: Concealed(tuple(pl.concat(found).unique().sort()) if found else ()) for domain, found in values.items()}
+    hidden = {domain: Concealed(pl.concat(found).unique().sort()) for domain, found in values.items() if found}
     shifts = any(column.action is Action.SHIFT for source in request.sources for column in source.contract.columns)
     return Survey(hidden, tuple(rejects), shifts, left)
+
+
+def collect_identifiers(request: SearchRequest) -> bool:
+    """Leave every identifier of the batch, hashed, in the place that was lent; of those too whose consent is withdrawn.
+
+    Returns:
+        Whether it could be left.
+
+    Raises:
+        Permanent: a file is not what its contract says.
+        SourceChanged: a file changed meanwhile.
+    """
+    identifiers = _collected(request.survey, request.left)
+    try:
+        identifiers.leave(request.survey.place)
+    except OSError:
+        return False
+    return True
 
 
 def load_records(request: LoadRequest) -> Loaded:
@@ -170,7 +202,7 @@ def load_records(request: LoadRequest) -> Loaded:
 
 def _loaded(request: LoadRequest) -> Loaded:
     sound = [_checked(request, source) for source in request.survey.sources]
-    identifiers, keys = [Identifiers.from_rows(part.rows, part.contract) for part in sound], request.keys
+    identifiers, keys = [_searched_for(request)], request.keys
     oldest = frozenset[str]().union(*(oldest_patients(part.rows, part.contract, keys, request.today) for part in sound))
     for part in sound:
         part.rows, canary = plant(part.rows, part.contract)
@@ -203,25 +235,34 @@ def _scrubber(request: LoadRequest, sound: Sequence[_Sound]) -> Scrub | None:
     return scrubber_of([(part.contract, part.rows) for part in sound], request.names_model)
 
 
+def _searched_for(request: LoadRequest) -> Identifiers:
+    """What :func:`collect_identifiers` left; collected here where it could not."""
+    return Identifiers.left_in(request.survey.place) if request.is_searchable else _collected(request.survey, request.left)
+
+
+def _collected(survey: SurveyRequest, left: Mapping[str, Mapping[str, int]]) -> Identifiers:
+    return Identifiers.merged([Identifiers.from_rows(_found(survey, left, source)[0], source.contract) for source in survey.sources])
+
+
 def _checked(request: LoadRequest, source: SourceRequest) -> _Sound:
     """Sound rows of everybody whose consent stands."""
-    rows, rejected = _found(request, source)
+    rows, rejected = _found(request.survey, request.left, source)
     for domain, column in _identified(source.contract):
-        linked = pl.Series(list(request.keys.numbers.get(domain, ())), dtype=pl.String)
+        linked = request.keys.numbers[domain].asked
         standing = rows[column.name].is_null() | rows[column.name].is_in(linked.implode()).fill_null(False)
         rejected += Counter({CONSENT_WITHDRAWN: int((~standing).sum())})
         rows = only(rows, standing)
     return _Sound(source.contract, rows, rejected)
 
 
-def _found(request: LoadRequest, source: SourceRequest) -> tuple[pl.DataFrame, Counter[str]]:
+def _found(survey: SurveyRequest, left: Mapping[str, Mapping[str, int]], source: SourceRequest) -> tuple[pl.DataFrame, Counter[str]]:
     """Sound rows and rejects by code, as the survey left them; read again where it could not."""
-    left = request.left.get(source.contract.source)
-    if left is None:
-        rows, rejects = _read(request.survey, source)
+    codes = left.get(source.contract.source)
+    if codes is None:
+        rows, rejects = _read(survey, source)
         return rows, Counter(rejects["code"])
-    _refuse_change(request.survey, source)
-    return pl.read_ipc(source.place), Counter(left)
+    _refuse_change(survey, source)
+    return pl.read_ipc(source.place), Counter(codes)
 
 
 def _search(sound: Sequence[_Sound], identifiers: Identifiers) -> None:
@@ -233,11 +274,11 @@ def _search(sound: Sequence[_Sound], identifiers: Identifiers) -> None:
 
 
 def _write(request: LoadRequest, part: _Sound, cells: SmallCells) -> SourceFacts:
-    clean = part.outgoing
+    clean = under(part.contract, part.outgoing)
     stream = io.BytesIO()
     clean.write_parquet(stream, compression="zstd", row_group_size=ROW_GROUP)
     data = stream.getvalue()
-    request.bucket.put(request.aside, f"{part.contract.source}.parquet", data)
+    request.bucket.put(request.aside, rows_file(part.contract.source), data)
     return SourceFacts(
         source=part.contract.source,
         contract=part.contract.digest,

@@ -7,13 +7,15 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import polars as pl
+
 from slidekeeper.errors import Permanent, SourceChanged
 from slidekeeper.messages.commands import LoadRecords
 from slidekeeper.messages.events import RecordsArrived, RecordsLoaded, RecordsRetried
 from slidekeeper.model.concealed import Concealed
 from slidekeeper.model.contract import Contract, Domain
 from slidekeeper.model.phi import RecordsFiles
-from slidekeeper.model.records import RecordsFacts, RecordsId, SourceFacts, records_key
+from slidekeeper.model.records import RECORDS_FACTS, RecordsFacts, RecordsId, SourceFacts, records_key
 from slidekeeper.ports.bucket import Bucket
 from slidekeeper.ports.clock import Clock
 from slidekeeper.ports.deliveries import KnownRecords
@@ -30,16 +32,17 @@ from slidekeeper.steps.records.job import (
     Loaded,
     LoadRequest,
     RareCombination,
+    SearchRequest,
     SourceRequest,
     Survey,
     SurveyRequest,
+    collect_identifiers,
     load_records,
     survey_records,
 )
+from slidekeeper.steps.records.keys import Answers, Keys
 from slidekeeper.steps.records.scrubbing import Sample
-from slidekeeper.steps.records.transform import Keys
 
-FACTS = "records.json"
 REPORT_HEADER = ("file", "line", "column", "code")
 RARE_HEADER = ("source", "columns", "combinations", "of fewer than five patients", "rows in these", "patients in the smallest")
 SAMPLE_HEADER = ("source", "column", "text")
@@ -91,23 +94,28 @@ class LoadStep:
         return RecordsLoaded(records=command.records, facts=facts)
 
     async def _load(self, command: LoadRecords, files: RecordsFiles) -> tuple[SourceFacts, ...]:
-        with self.scratch.lend(len(files.files)) as places:
+        with self.scratch.lend(1 + len(files.files)) as (searched, *places):
             known = [(file, place) for file, place in zip(files.files, places, strict=True) if file.source in self.contracts]
             requests = [SourceRequest(file.member, self.contracts[file.source], place) for file, place in known]
-            loaded = await self._anonymized(command, files, SurveyRequest(self.drop, tuple(requests), self.reader))
+            loaded = await self._anonymized(command, files, SurveyRequest(self.drop, tuple(requests), self.reader, searched))
         await self._report_rare(files, loaded.rare)
         if loaded.samples and not await self._is_reviewed(command.records):
             await self._ask_for_review(files, loaded.samples)
         return loaded.sources
 
     async def _anonymized(self, command: LoadRecords, files: RecordsFiles, request: SurveyRequest) -> Loaded:
-        """What the workers make of the files, with numbers for whom they name."""
-        survey = await self.executor.run(survey_records, request, self.settings.timeout_seconds)
+        """What the workers make of the files, with numbers for whom they name; these are drawn while a worker collects identifiers."""
+        seconds = self.settings.timeout_seconds
+        survey = await self.executor.run(survey_records, request, seconds)
         await self._report(files, survey)
-        keys = await self._keys(survey)
+        collecting = asyncio.ensure_future(self.executor.run(collect_identifiers, SearchRequest(request, survey.left), seconds))
+        try:
+            keys, is_searchable = await self._keys(survey), await collecting
+        finally:
+            collecting.cancel()
         today, share = self.clock.now().date(), self.settings.review_share
-        load = LoadRequest(request, survey.left, keys, self.bucket, command.records, today, share, self.names_model)
-        return await self.executor.run(load_records, load, self.settings.timeout_seconds)
+        load = LoadRequest(request, survey.left, is_searchable, keys, self.bucket, command.records, today, share, self.names_model)
+        return await self.executor.run(load_records, load, seconds)
 
     async def _report_rare(self, files: RecordsFiles, rare: Sequence[RareCombination]) -> None:
         """Tell the hospital which columns, put together, single out a few patients."""
@@ -136,16 +144,16 @@ class LoadStep:
     async def _keys(self, survey: Survey) -> Keys:
         """A number for every identifier of somebody whose consent stands; offsets where dates are shifted."""
         numbers = {domain: await self._numbers(domain, hidden.reveal()) for domain, hidden in survey.values.items()}
-        patients = list(dict.fromkeys(numbers[Domain.PATIENT].values()))
-        offsets = dict(zip(patients, await self.linking.offsets(patients), strict=True)) if survey.needs_offsets else {}
-        return Keys(numbers, offsets)
+        if Domain.PATIENT not in numbers or not survey.needs_offsets:
+            return Keys(numbers)
+        patients = numbers[Domain.PATIENT].answered.unique()
+        offsets = await self.linking.offsets(patients.to_list())
+        return Keys(numbers, Answers(patients, pl.Series(offsets, dtype=pl.Int64)))
 
-    async def _numbers(self, domain: Domain, values: Sequence[str]) -> Mapping[str, str]:
-        hidden = [Concealed(value) for value in values]
-        gone = await self.linking.withdrawn(domain, hidden)
-        standing = [value for value, withdrawn in zip(hidden, gone, strict=True) if not withdrawn]
-        found = await (self.linking.refer_slides(standing) if domain is Domain.SLIDE else self.linking.refer(domain, standing))
-        return {value.reveal(): number for value, number in zip(standing, found, strict=True)}
+    async def _numbers(self, domain: Domain, values: pl.Series) -> Answers:
+        hidden = await asyncio.to_thread(lambda: [Concealed(value) for value in values])
+        found = await (self.linking.refer_slides(hidden) if domain is Domain.SLIDE else self.linking.refer(domain, hidden))
+        return await asyncio.to_thread(_standing, values, found)
 
     async def _report(self, files: RecordsFiles, survey: Survey) -> None:
         names = {file.source: Concealed(file.member.path.reveal().decode("utf-8", "surrogateescape")) for file in files.files}
@@ -154,7 +162,7 @@ class LoadStep:
 
     def _stored(self, command: LoadRecords) -> RecordsFacts | None:
         """The facts of a revision that an earlier try has published."""
-        key = f"{records_key(command.batch, command.revision)}/{FACTS}"
+        key = f"{records_key(command.batch, command.revision)}/{RECORDS_FACTS}"
         if not self.bucket.has(key):
             return None
         facts = RecordsFacts.model_validate_json(self.bucket.read(key))
@@ -163,5 +171,11 @@ class LoadStep:
         return facts
 
     def _publish(self, facts: RecordsFacts) -> None:
-        self.bucket.put(facts.records, FACTS, facts.model_dump_json(indent=2).encode())
+        self.bucket.put(facts.records, RECORDS_FACTS, facts.model_dump_json(indent=2).encode())
         self.bucket.publish(facts.records, facts.key)
+
+
+def _standing(values: pl.Series, found: Sequence[str | None]) -> Answers:
+    """The numbers of those whose consent stands."""
+    numbers = pl.Series(found, dtype=pl.String)
+    return Answers(values.filter(numbers.is_not_null()), numbers.drop_nulls())

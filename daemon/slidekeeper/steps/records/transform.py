@@ -6,10 +6,9 @@ Pure and columnwise: whole columns at once, no cell by itself. What is not named
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
 from datetime import date
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import polars as pl
 
@@ -18,15 +17,16 @@ from slidekeeper.model.contract import Action, Column, Contract, Domain, Identif
 from slidekeeper.ports.tables import LINE
 from slidekeeper.steps.records.generalizing import generalized
 from slidekeeper.steps.records.grammars import extract, grammar_of
+from slidekeeper.steps.records.keys import Keys
 from slidekeeper.steps.records.oldest import AGES, may_be_oldest
 from slidekeeper.steps.records.typed_cells import day, typed
 from slidekeeper.steps.records.zip3 import zip3
 
-if TYPE_CHECKING:
-    from slidekeeper.steps.records.canaries import CanaryValues
-
 ROW = "row"
 """Output column: the line of the file on which the row began."""
+
+OF_CONTRACT = ("contract", "contract_version")
+"""Columns of the stored file behind all others: the digest (String) and the version (Int32) of the contract that was applied."""
 
 Scrub: TypeAlias = Callable[[pl.Series, pl.Series | None], pl.Series]
 """``(texts, patients)`` to texts without identifiers, same length. ``patients``: raw cells of the patient column, when there is one."""
@@ -36,22 +36,6 @@ NOT_WRITTEN = frozenset({Action.DROP, Action.PSEUDONYMIZE})
 
 _OFFSET, _OLDEST, _PATIENT = "\0offset", "\0oldest", "\0patient"
 """Columns beside the raw ones; no header can hold these names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """What the linking table answered for the identifiers of a batch."""
-
-    numbers: Mapping[Domain, Mapping[str, str]] = field(repr=False)
-    """By domain: raw cell to 12-digit number."""
-    offsets: Mapping[str, int] = field(repr=False, default_factory=dict)
-    """Patient number to days, never zero; needed where dates are shifted."""
-
-    def with_canary(self, canary: CanaryValues) -> Keys:
-        """These keys and those of made-up rows, which the linking table never sees."""
-        domains = self.numbers.keys() | canary.numbers.keys()
-        numbers = {domain: {**self.numbers.get(domain, {}), **canary.numbers.get(domain, {})} for domain in domains}
-        return Keys(numbers, {**self.offsets, **canary.offsets})
 
 
 def transform(
@@ -104,17 +88,23 @@ def needed_columns(contract: Contract) -> tuple[str, ...]:
 
 
 def output_columns(contract: Contract, *, scrubbing: bool) -> tuple[str, ...]:
-    """Names of the columns that come out, in order.
+    """Names of the columns that are stored, in order.
 
     Raises:
         Refused: ``output-collision``, two of them are the same.
     """
     domains = [f"{domain}_number" for domain in Domain if contract.of_domain(domain)]
-    names = [ROW, *domains, *(name for column in contract.columns for name in _names(column, scrubbing))]
+    names = [ROW, *domains, *(name for column in contract.columns for name in _names(column, scrubbing)), *OF_CONTRACT]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise Refused("output-collision", f"contract {contract.source}: {twice[0]} would come out twice", "Give the columns an output.")
     return tuple(names)
+
+
+def under(contract: Contract, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows that came out, with what they came out by: :data:`OF_CONTRACT`."""
+    digest, version = OF_CONTRACT
+    return rows.with_columns(pl.lit(contract.digest).alias(digest), pl.lit(contract.version, pl.Int32).alias(version))
 
 
 def oldest_patients(rows: pl.DataFrame, contract: Contract, keys: Keys, today: date) -> frozenset[str]:
@@ -151,7 +141,7 @@ def _numbers(rows: pl.DataFrame, contract: Contract, keys: Keys, domain: Domain)
     """Number of each row's slide, case or patient; null where the cell is empty."""
     column = contract.of_domain(domain)
     raw = rows[column.name] if column else pl.Series(dtype=pl.String)
-    found = _looked_up(raw, keys.numbers.get(domain, {}), pl.String)
+    found = keys.numbers_of(domain, raw)
     if missing := int((raw.is_not_null() & found.is_null()).sum()):
         raise Permanent("missing-number", f"{missing} rows of {contract.source} name a {domain} that has no number")
     return found
@@ -161,18 +151,12 @@ def _offsets(patients: pl.Series, contract: Contract, keys: Keys) -> pl.Series:
     """Days by which each row's dates move; null where no date is shifted or the patient is not named."""
     if not any(column.action is Action.SHIFT for column in contract.columns):
         return pl.repeat(None, len(patients), dtype=pl.Int64, eager=True).alias(_OFFSET)
-    offsets = _looked_up(patients, keys.offsets, pl.Int64)
+    offsets = keys.offsets.to(patients)
     if missing := int((patients.is_not_null() & offsets.is_null()).sum()):
         raise Permanent("missing-offset", f"{missing} rows of {contract.source} are of patients without an offset")
     if bool((offsets == 0).any()):
         raise Permanent("zero-offset", f"dates of {contract.source} would come out unchanged")
     return offsets.alias(_OFFSET)
-
-
-def _looked_up(cells: pl.Series, table: Mapping[str, str] | Mapping[str, int], dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
-    """What the table says of each cell; null where it says nothing."""
-    keys, values = pl.Series(list(table.keys()), dtype=pl.String), pl.Series(list(table.values()), dtype=dtype)
-    return cells.replace_strict(keys, values, default=None, return_dtype=dtype)
 
 
 def _outcome(frame: pl.DataFrame, column: Column, contract: Contract, scrub: Scrub | None) -> Iterator[pl.DataFrame]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from slidekeeper.errors import Permanent
 from slidekeeper.messages.commands import StoreSlide
@@ -19,7 +19,7 @@ class StoreStep:
     """Carries out :class:`StoreSlide`; doing it twice is doing it once."""
 
     bucket: Bucket
-    withdrawn: Withdrawn = field(default_factory=Withdrawn)
+    withdrawn: Withdrawn
 
     async def run(self, command: StoreSlide) -> SlideStored | SlideMislaid:
         """Write ``slide.json`` and publish the revision's folder.

@@ -18,7 +18,7 @@ import structlog
 from slidekeeper.errors import Refused, SlidekeeperError, UndefinedTransition
 from slidekeeper.messages.events import ConsentWithdrawn, Event, RecordsWithdrawn, SlidesRemoved
 from slidekeeper.model.identity import SlideNumber, slide_key
-from slidekeeper.model.records import RecordsFacts
+from slidekeeper.model.records import ALIGNMENT_ROWS, RECORDS, RECORDS_FACTS, RecordsFacts, rows_file
 from slidekeeper.model.withdrawn import Withdrawn
 from slidekeeper.ports.bucket import Bucket
 from slidekeeper.ports.catalog import Catalog
@@ -34,7 +34,6 @@ NUMBER = re.compile(r"[1-9]\d{11}")
 MANY = 10_000
 PAUSE_SECONDS = 5.0
 NUMBERED = ("slide_number", "patient_number", "case_number", "reference")
-RECORDS, FACTS, ALIGNMENT = "records", "records.json", "alignment.parquet"
 SETTLED = frozenset({RecordsState.ALIGNED, RecordsState.LOADED})
 
 
@@ -164,7 +163,7 @@ class Withdrawals:
     def _alignments_naming(self, batch: str, numbers: frozenset[str]) -> Sequence[str]:
         """Keys of a batch's alignments that name one of ``numbers``."""
         alignments = [f"{RECORDS}/{batch}/{name}" for name in self._bucket.names(f"{RECORDS}/{batch}") if "-a" in name]
-        return [key for key in alignments if _named(_read(self._bucket, f"{key}/{ALIGNMENT}"), numbers).any()]
+        return [key for key in alignments if _named(_read(self._bucket, f"{key}/{ALIGNMENT_ROWS}"), numbers).any()]
 
     def _strip_batch(self, batch: str, numbers: frozenset[str]) -> Sequence[tuple[RecordsFacts, int]]:
         """Every revision of a batch's records, and how many rows were taken out of it."""
@@ -172,11 +171,11 @@ class Withdrawals:
         return [self._strip_revision(key, numbers) for key in revisions]
 
     def _strip_revision(self, folder: str, numbers: frozenset[str]) -> tuple[RecordsFacts, int]:
-        facts = RecordsFacts.model_validate_json(self._bucket.read(f"{folder}/{FACTS}"))
+        facts = RecordsFacts.model_validate_json(self._bucket.read(f"{folder}/{RECORDS_FACTS}"))
         removed = 0
         sources = []
         for source in facts.sources:
-            key = f"{folder}/{source.source}.parquet"
+            key = f"{folder}/{rows_file(source.source)}"
             rows = _read(self._bucket, key)
             kept = rows.filter(~_named(rows, numbers))
             if kept.height < rows.height:
@@ -185,7 +184,7 @@ class Withdrawals:
             sources.append(source.model_copy(update={"rows": kept.height, "digest": self._bucket.digest(key)}))
         facts = facts.model_copy(update={"sources": tuple(sources)})
         if removed:
-            self._bucket.rewrite(f"{folder}/{FACTS}", facts.model_dump_json(indent=2).encode())
+            self._bucket.rewrite(f"{folder}/{RECORDS_FACTS}", facts.model_dump_json(indent=2).encode())
         return facts, removed
 
 
