@@ -25,13 +25,9 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The quick first, those that must be alone last, when nobody is held up by them; files stay together for their fixtures' sake."""
-    for item in items:
-        if is_of_its_file(item):
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
-    items.sort(key=lambda item: (is_alone(item), is_system(item), not is_of_its_file(item)))
+    """The quick first; last those that must be alone, when they hold up nobody."""
+    items.sort(key=lambda item: (is_alone(item), is_system(item)))
 
 
 def is_alone(item: pytest.Item) -> bool:
@@ -42,12 +38,6 @@ def is_alone(item: pytest.Item) -> bool:
 def is_system(item: pytest.Item) -> bool:
     """Whether the test starts daemons, and takes seconds."""
     return (HERE / "system") in item.path.parents
-
-
-def is_of_its_file(item: pytest.Item) -> bool:
-    """Whether the test must or may as well run where its file's other tests do; the long ones that need nobody are spread instead."""
-    definitions = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009 - pytest has no public way to ask
-    return not is_system(item) or any(found[-1].scope == "module" for found in definitions.values())
 
 
 @pytest.hookimpl(wrapper=True)
