@@ -105,3 +105,13 @@ def die_with_the_lock(_: object) -> None:
     channel = next(known for known in gc.get_objects() if isinstance(known, WorkerChannel))
     channel.mutex.acquire()
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def leave_rows(place: Path) -> None:
+    """Leave something in a file."""
+    place.write_bytes(b"rows")
+
+
+def find_rows(place: Path) -> bytes:
+    """What a file holds."""
+    return place.read_bytes()

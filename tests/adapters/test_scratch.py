@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from slidekeeper.adapters.executor.processes import ProcessExecutor
 from slidekeeper.adapters.scratch import MemoryScratch
-
-
-def leave(place: Path) -> None:
-    place.write_bytes(b"rows")
-
-
-def find(place: Path) -> bytes:
-    return place.read_bytes()
+from worker_jobs import find_rows, leave_rows
 
 
 async def test_a_worker_finds_what_another_left() -> None:
     executor = ProcessExecutor(1, 4096, (), jobs_per_worker=1)
     try:
         with MemoryScratch().lend(2) as (place, other):
-            await executor.run(leave, place, 20)
-            assert await executor.run(find, place, 20) == b"rows"
-            assert await executor.run(find, other, 20) == b""
+            await executor.run(leave_rows, place, 20)
+            assert await executor.run(find_rows, place, 20) == b"rows"
+            assert await executor.run(find_rows, other, 20) == b""
     finally:
         await executor.close()
 
@@ -32,6 +23,6 @@ async def test_a_worker_finds_what_another_left() -> None:
 def test_it_is_memory_of_no_file_system_and_ends_with_its_use() -> None:
     with MemoryScratch().lend(1) as (place,):
         assert place.readlink().name.startswith("memfd:")
-        leave(place)
+        leave_rows(place)
     with pytest.raises(FileNotFoundError):
-        find(place)
+        find_rows(place)
