@@ -233,14 +233,8 @@ print(int(own.split()[1], 16) >> 9 & 1, int(child.split()[1], 16) >> 9 & 1)
 def test_only_the_daemon_itself_may_unseal() -> None:
     if "linux_immutable" not in run_program("setpriv", "--dump"):
         pytest.skip("this process may not seal")
-    as_service = [
-        "setpriv",
-        "--reuid=65534",
-        "--clear-groups",
-        "--inh-caps=+linux_immutable",
-        "--ambient-caps=+linux_immutable",
-        "--no-new-privs",
-    ]
+    capabilities = ("--inh-caps=+linux_immutable", "--ambient-caps=+linux_immutable", "--no-new-privs")
+    as_service = ["setpriv", "--reuid=65534", "--clear-groups", *capabilities]
     said = subprocess.run([*as_service, sys.executable, "-c", CHILD], capture_output=True, text=True, check=False)
     if said.returncode:
         pytest.skip("another user cannot read this checkout")
