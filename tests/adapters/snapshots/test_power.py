@@ -239,3 +239,16 @@ def test_only_the_daemon_itself_may_unseal() -> None:
     if said.returncode:
         pytest.skip("another user cannot read this checkout")
     assert said.stdout.split() == ["1", "0"]
+
+
+@pytest.mark.skipif(not has("setpriv"), reason="needs root and setpriv")
+def test_what_may_not_be_read_is_listed_as_missing(tmp_path: Path, run: Path) -> None:
+    (run / "model.bin").chmod(0)
+    (run / "logs" / "3.txt").chmod(0)
+    (run / "closed").mkdir(0)
+    assert live(tmp_path, run, "setpriv", "--bounding-set=-dac_override,-dac_read_search", "--") == 0
+    store = make_store(tmp_path)
+    document = store.document("gleason", 1)
+    found = contents(store, document)
+    assert document.missing == 3
+    assert [found[b"artifacts/" + name] for name in (b"model.bin", b"logs/3.txt", b"closed")] == ["unreadable"] * 3
