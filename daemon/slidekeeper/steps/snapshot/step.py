@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import posixpath
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,7 +26,7 @@ from slidekeeper.steps.snapshot.policy import exclusion, names_for
 ARTIFACTS = "artifacts"
 PROVENANCE = "provenance.json"
 POLICY = "default"
-BY_MARKER = "marker"
+BY_MARKER, BY_HAND = "marker", "by hand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +77,12 @@ class ProtectStep:
         return RunProtected(run=command.run, facts=facts)
 
     def _protect(self, row: RunRow, marker: DoneMarker) -> VersionFacts:
-        started = time.monotonic()
+        started = self._clock.monotonic()
         document = self._committed(row)
         if document is None:
             document = self._commit(row, Plan(row.place, marker, self._sources(row.place, marker)))
             self._snapshots.check(document)
-        return _facts(document, time.monotonic() - started)
+        return _facts(document, self._clock.monotonic() - started)
 
     def _committed(self, row: RunRow) -> VersionDocument | None:
         """The sound version that an earlier try made of this end of the run, if any: newer than all that the journal knows of."""
@@ -113,7 +112,7 @@ class ProtectStep:
             status=marker.status,
             message=marker.message,
             run=RunOfVersion(run=row.run, name=place.name, folder=place.folder),
-            by=BY_MARKER,
+            by=BY_MARKER if place.root else BY_HAND,
             policy=POLICY,
         )
         with self._snapshots.begin() as capture:
