@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slidekeeper.errors import Refused
@@ -50,6 +50,7 @@ def test_what_leads_out_is_no_pattern(pattern: str) -> None:
         Selection((pattern,)).wants(b"a")
 
 
+@settings(deadline=None)
 @given(PATTERNS, PATHS)
 def test_every_folder_above_something_selected_leads_there(pattern: list[str], path: list[str]) -> None:
     selection = Selection(("/".join(pattern),))
