@@ -99,13 +99,21 @@ def named(raw: bytes) -> dict[str, str]:
         return {"name_base64": base64.b64encode(raw).decode()}
 
 
+def encode_head(packs: Sequence[str]) -> bytes:
+    """What a tree's file begins with."""
+    return HEAD + _ENCODER.encode(list(packs)) + BETWEEN
+
+
+def encode_entry(entry: Entry, is_first: bool) -> bytes:
+    """An entry's line, with what parts it from the one before."""
+    return (b"\n" if is_first else b",\n") + _ENCODER.encode(entry)
+
+
 def encode_tree(packs: Sequence[str], entries: Iterable[Entry]) -> Iterator[bytes]:
     """The tree's file in portions; entries must come sorted by :attr:`TreeEntry.raw_name`."""
-    yield HEAD + _ENCODER.encode(list(packs)) + BETWEEN
-    comma = b"\n"
-    for entry in entries:
-        yield comma + _ENCODER.encode(entry)
-        comma = b",\n"
+    yield encode_head(packs)
+    for index, entry in enumerate(entries):
+        yield encode_entry(entry, index == 0)
     yield TAIL
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import datetime
+from typing import Protocol, TypeAlias
 
+from slidekeeper.model.run import RunStatus
 from slidekeeper.model.tree import Entry, FileEntry
-from slidekeeper.model.version import VersionDocument, VersionReference
+from slidekeeper.model.version import RunOfVersion, VersionDocument, VersionReference
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +91,75 @@ class Versions(Protocol):
 
     def verify(self, key: str) -> Damage | None:
         """Read one stored object (blob, pack, tree or version) and say what is wrong with it, or None."""
+        ...
+
+
+LeavesOut: TypeAlias = Callable[[bytes, bool], bool]
+"""Whether something is left out of a version: its path relative to the source's folder, and whether it is a directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A folder that goes into a version."""
+
+    name: str
+    """Where it goes: ``artifacts``, ``code/<name>``."""
+    anchor: str
+    """Absolute path of a folder that is trusted."""
+    below: str = ""
+    """The way from there to the source; no symbolic link on it is followed. Empty for the anchor itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionLabel:
+    """What a version says of itself, beside its content."""
+
+    project: str
+    created: datetime
+    status: RunStatus
+    message: str
+    run: RunOfVersion
+    by: str
+    policy: str
+
+
+class Capture(Protocol):
+    """A version in the making: nothing of it is part of the store before it is committed."""
+
+    def take(self, sources: Sequence[Source], files: Mapping[str, bytes], leaves_out: LeavesOut) -> None:
+        """Read the sources, each file once, and write what the store does not hold yet aside; ``files`` are put beside the folders.
+
+        Raises:
+            Permanent: ``run-vanished``, a source is not there; ``run-too-deep``.
+            Temporary: ``run-changed``, something changed while it was read; ``run-unreadable``, its file system fails.
+            Unavailable: the bucket cannot be written.
+        """
+        ...
+
+    def commit(self, label: VersionLabel) -> VersionDocument:
+        """Make all of it one version, durably, under the project's next free number; one exclusive create decides.
+
+        Raises:
+            Unavailable: the bucket cannot be written.
+        """
+        ...
+
+
+class Snapshots(Versions, Protocol):
+    """Adds versions to the store. Nothing that is stored is ever rewritten."""
+
+    def begin(self) -> AbstractContextManager[Capture]:
+        """A new version in the making; what is not committed when it ends leaves nothing."""
+        ...
+
+    def check(self, document: VersionDocument) -> None:
+        """Prove that a version can be read: all trees are whole, every file is there in its size. Its bytes are not read.
+
+        Raises:
+            Permanent: ``version-damaged``.
+        """
+        ...
+
+    def sweep(self) -> int:
+        """Remove what captures that were killed left aside, and seal what they left open; returns how many there were."""
         ...

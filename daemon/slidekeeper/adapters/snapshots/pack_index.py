@@ -21,6 +21,8 @@ END = struct.Struct("<4s4H2IH")
 """End of central directory record, 4.3.16."""
 END_SIGNATURE = b"PK\x05\x06"
 CENTRAL_SIGNATURE = b"PK\x01\x02"
+SIZE_AND_NAME = struct.Struct("<24xI18x64s")
+"""Of a central directory header, what tells how long a member is."""
 RECORD_BYTES = CENTRAL.size + NAME_BYTES
 
 
@@ -46,6 +48,10 @@ class PackIndex:
         wanted = name.encode()
         index = bisect_left(range(len(self)), wanted, key=self._name)
         return self._member(index) if index < len(self) and self._name(index) == wanted else None
+
+    def sizes(self) -> dict[bytes, int]:
+        """The size of every member by its name."""
+        return {name: size for size, name in SIZE_AND_NAME.iter_unpack(self._records)}
 
     def names(self) -> Iterator[str]:
         """All names, sorted."""

@@ -24,7 +24,7 @@ def damaged(detail: str) -> Permanent:
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Errors of the store's own file system; what is not there is left to the caller.
+    """Errors of the store's own file system; what is not there, is there already or is locked is left to the caller.
 
     Raises:
         Unavailable: the bucket is full, read-only, closed or gone.
@@ -32,7 +32,7 @@ def store_errors() -> Iterator[None]:
     """
     try:
         yield
-    except FileNotFoundError:
+    except (FileNotFoundError, FileExistsError, BlockingIOError):
         raise
     except OSError as error:
         name = errno.errorcode.get(error.errno or 0, "OSError")
@@ -40,3 +40,23 @@ def store_errors() -> Iterator[None]:
         if reason:
             raise Unavailable("bucket", reason, name, "Make the bucket usable; work goes on by itself") from None
         raise Temporary("bucket-error", name) from None
+
+
+def run_changed() -> Temporary:
+    """A run that somebody still writes."""
+    return Temporary("run-changed", "something changed while it was read", "Write the done-marker last")
+
+
+@contextmanager
+def run_errors() -> Iterator[None]:
+    """Errors of a run's own file system.
+
+    Raises:
+        Temporary: ``run-changed``, something is not there any more; ``run-unreadable``.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise run_changed() from None
+    except OSError as error:
+        raise Temporary("run-unreadable", errno.errorcode.get(error.errno or 0, "OSError")) from None
