@@ -55,10 +55,7 @@ class PosixUpkeep:
 
     def heal(self, key: str) -> bool:
         """Replace an object by the first replica's that is sound."""
-        for replica in self._replicas:
-            if _examine(replica, key, lambda _: None) is None and self._take(key, replica):
-                return True
-        return False
+        return any(_examine(replica, key, lambda _: None) is None and self._take(key, replica) for replica in self._replicas)
 
     @contextmanager
     def sweeping(self) -> Iterator[bool]:
