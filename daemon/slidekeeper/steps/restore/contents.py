@@ -65,6 +65,7 @@ class _Copy:
         self._by_kernel = True
 
     def run(self) -> str:
+        """Copy it; returns the SHA-256 of what was written."""
         with target_errors():
             os.ftruncate(self._target, self._content.size)
         at = 0

@@ -118,6 +118,7 @@ class _Restorer:
         self._lock = Lock()
 
     def run(self) -> Restored:
+        """Look first, then write."""
         root = self._root()
         found = survey(self._entries(root), self._wish.to, self._wish.overwrite)
         if found.conflicts:

@@ -76,6 +76,7 @@ class _State:
     new: list[Stored] = field(default_factory=list)
 
     def add(self, sha512: str, path: str) -> None:
+        """The version has this content at this path."""
         self.paths.setdefault(sha512, []).append(path)
 
 
@@ -90,6 +91,7 @@ class _Object:
         self._size = 0
 
     def write(self, documents: Sequence[VersionDocument]) -> Exported:
+        """Write version after version, then what makes the folder an object."""
         for document in documents:
             self._write_version(document)
         self._write_inventory(self._root)

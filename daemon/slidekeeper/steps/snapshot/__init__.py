@@ -1,0 +1,1 @@
+"""Protection: a finished run becomes one immutable version."""
