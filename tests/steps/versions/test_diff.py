@@ -75,6 +75,16 @@ def test_moved_files_and_directories_name_their_origin() -> None:
     ]
 
 
+def test_a_directory_that_was_unfolded_is_not_moved_as_a_whole_too() -> None:
+    assert told(Trees().compare({"b": {"a": {"x": ""}}}, {"a": {"x": ""}})) == [
+        "added a",
+        "added a/x",
+        "removed b",
+        "removed b/a",
+        "removed b/a/x",
+    ]
+
+
 def test_empty_files_are_no_ones_origin() -> None:
     assert told(Trees().compare({"a": ""}, {"b": ""})) == ["removed a", "added b"]
 

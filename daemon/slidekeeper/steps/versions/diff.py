@@ -55,8 +55,8 @@ def compare(children: Children, before: str, after: str) -> Iterator[Difference]
     """Differences between two trees in the order of their paths; added and removed directories entry by entry, moved ones as one."""
     if before == after:
         return
-    folders_paired = _paired(_compare(children, before, after, b""))
-    yield from _paired(chain.from_iterable(_unfolded(children, difference) for difference in folders_paired))
+    folders_paired = _paired(_compare(children, before, after, b""), _content)
+    yield from _paired(chain.from_iterable(_unfolded(children, difference) for difference in folders_paired), _content_of_file)
 
 
 def _compare(children: Children, before: str, after: str, under: bytes) -> Iterator[Difference]:
@@ -109,7 +109,7 @@ def _same_content(old: Entry | None, new: Entry | None) -> bool:
     return isinstance(old, FileEntry) and isinstance(new, FileEntry) and old.sha256 == new.sha256
 
 
-def _paired(differences: Iterator[Difference]) -> Iterator[Difference]:
+def _paired(differences: Iterator[Difference], content: Callable[[Entry | None], str]) -> Iterator[Difference]:
     """Put together what was removed here and added there; where there is too much to look through, leave it apart."""
     first = list(islice(differences, PAIRED + 1))
     if len(first) > PAIRED:
@@ -117,9 +117,9 @@ def _paired(differences: Iterator[Difference]) -> Iterator[Difference]:
         return
     origins: dict[str, list[Difference]] = {}
     for difference in reversed(first):
-        if difference.kind is Kind.REMOVED and (content := _content(difference.before)):
-            origins.setdefault(content, []).append(difference)
-    moves = {id(difference): origin for difference in first if (origin := _origin(difference, origins))}
+        if difference.kind is Kind.REMOVED and (what := content(difference.before)):
+            origins.setdefault(what, []).append(difference)
+    moves = {id(difference): origin for difference in first if (origin := _origin(difference, content, origins))}
     gone = {id(origin) for origin in moves.values()}
     for difference in first:
         if origin := moves.get(id(difference)):
@@ -128,9 +128,9 @@ def _paired(differences: Iterator[Difference]) -> Iterator[Difference]:
             yield difference
 
 
-def _origin(difference: Difference, origins: dict[str, list[Difference]]) -> Difference | None:
+def _origin(difference: Difference, content: Callable[[Entry | None], str], origins: dict[str, list[Difference]]) -> Difference | None:
     """A removed entry with the content of an added one; each is used once."""
-    candidates = origins.get(_content(difference.after)) if difference.kind is Kind.ADDED else None
+    candidates = origins.get(content(difference.after)) if difference.kind is Kind.ADDED else None
     return candidates.pop() if candidates else None
 
 
@@ -138,7 +138,11 @@ def _content(entry: Entry | None) -> str:
     """What makes an entry the same at another place; nothing for what is empty, which is the same everywhere."""
     if isinstance(entry, DirectoryEntry):
         return f"tree {entry.tree}" if entry.files else ""
-    return f"file {entry.sha256}" if isinstance(entry, FileEntry) and entry.size else ""
+    return _content_of_file(entry)
+
+
+def _content_of_file(entry: Entry | None) -> str:
+    return entry.sha256 if isinstance(entry, FileEntry) and entry.size else ""
 
 
 def _unfolded(children: Children, difference: Difference) -> Iterator[Difference]:
