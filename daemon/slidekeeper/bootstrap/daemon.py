@@ -15,6 +15,7 @@ import structlog
 from slidekeeper import __version__
 from slidekeeper.adapters.drop.lease import ignore_lease_signals
 from slidekeeper.adapters.notify import Notifier
+from slidekeeper.adapters.snapshots.kernel import keep_to_this_process
 from slidekeeper.bootstrap.assemble import Parts, assemble
 from slidekeeper.bootstrap.lock import state_lock
 from slidekeeper.bootstrap.places import Layout, sweep_leftovers
@@ -47,6 +48,7 @@ def run_daemon(settings: Settings) -> None:
     """
     configure_logging(settings.log)
     ignore_lease_signals()
+    keep_to_this_process()
     with state_lock(settings.site.state):
         asyncio.run(_serve(settings))
 

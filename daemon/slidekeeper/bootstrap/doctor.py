@@ -20,6 +20,8 @@ from slidekeeper.adapters.drop.limits import inotify_limits
 from slidekeeper.adapters.drop.mounts import is_local
 from slidekeeper.adapters.drop.posix import PosixDrop
 from slidekeeper.adapters.linking.keys import load_key
+from slidekeeper.adapters.snapshots.layout import STORE
+from slidekeeper.adapters.snapshots.sealing import protection_of
 from slidekeeper.api.server import SOCKET_PATH_LIMIT
 from slidekeeper.bootstrap.stopping import CLOSING_SECONDS
 from slidekeeper.bootstrap.unit import UNIT, stop_timeout
@@ -53,7 +55,22 @@ class Finding:
 
 def check_site(settings: Settings) -> list[Finding]:
     """Examine everything; the order is that of the questions a person would ask."""
-    checks = (_user, _folders, _privacy, _key, _honest_broker, _disks, _drops, _watches, _limits, _door, _broker, _clock, _stop)
+    checks = (
+        _user,
+        _folders,
+        _privacy,
+        _key,
+        _honest_broker,
+        _disks,
+        _protection,
+        _drops,
+        _watches,
+        _limits,
+        _door,
+        _broker,
+        _clock,
+        _stop,
+    )
     return [finding for check in checks for finding in check(settings)]
 
 
@@ -124,6 +141,25 @@ def _disks(settings: Settings) -> Iterator[Finding]:
             yield Finding("error", "disk", f"{free:,} bytes are free for the {name}, {reserve:,} are wanted", "Free space")
     if settings.bucket.mount and not settings.bucket.path.is_mount():
         yield Finding("error", "disk", f"nothing is mounted on {settings.bucket.path}", "Mount the bucket")
+
+
+def _protection(settings: Settings) -> Iterator[Finding]:
+    """What keeps stored versions from being removed; a store that only another user may look into is not judged."""
+    if not settings.protection.immutable:
+        yield Finding("warning", "protection", "versions are read-only, but root can remove them", "[protection] immutable = true")
+        return
+    try:
+        found = protection_of(settings.bucket.path / STORE)
+    except OSError:
+        return
+    if found == "immutable":
+        yield Finding("ok", "protection", "versions are immutable: neither their owner nor root removes them by accident")
+    elif found == "read-only":
+        remedy = "Give the service CAP_LINUX_IMMUTABLE, as systemd/slidekeeper.service does"
+        yield Finding("warning", "protection", "the newest version is read-only, but not immutable", remedy)
+    elif found == "unsupported":
+        remedy = "Keep the bucket on ext4, xfs or btrfs, or [protection] immutable = false"
+        yield Finding("warning", "protection", "the bucket's file system knows no immutable files: versions are read-only", remedy)
 
 
 def _drops(settings: Settings) -> Iterator[Finding]:

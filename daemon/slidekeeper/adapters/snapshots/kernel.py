@@ -20,6 +20,10 @@ FS_IOC_SETFLAGS = 0x40086602
 IMMUTABLE = 0x10
 APPEND_ONLY = 0x20
 
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_LOWER = 47, 3
+"""prctl(2)."""
+CAP_LINUX_IMMUTABLE = 9
+
 NO_RENAME = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 """Errors by which a file system says that it cannot rename without replacing."""
 NO_CLONE = frozenset({errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY, errno.EPERM, errno.ETXTBSY})
@@ -76,6 +80,15 @@ def set_flags(descriptor: int, flags: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def keep_to_this_process() -> None:
+    """Programs that are started from now on do not inherit the right to unseal; called before there are other threads.
+
+    A service without root's id has its capabilities as ambient ones; those alone outlive an exec, and with NoNewPrivileges nothing
+    that such a program does brings them back.
+    """
+    _libc().prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_LOWER, CAP_LINUX_IMMUTABLE, 0, 0)
 
 
 def _fail() -> None:

@@ -65,14 +65,7 @@ class PosixVersions:
             Refused: ``unknown-version``.
             Permanent: ``version-damaged``.
         """
-        self.check_there()
-        try:
-            with store_errors():
-                data = (self.root / version_key(project, number)).read_bytes() if PROJECT.fullmatch(project) else b""
-        except FileNotFoundError:
-            data = b""
-        if not data:
-            raise Refused("unknown-version", f"there is no version {number} of this project", "See `slidekeeper versions list`")
+        data = self._read_document(project, number)
         try:
             document = decode_document(data)
         except ValueError:
@@ -178,6 +171,16 @@ class PosixVersions:
             raise Unavailable("bucket", "missing", "the bucket's folder is not there", "Mount or create it; work goes on by itself")
         if not mounted:
             raise Unavailable("bucket", "not-mounted", "nothing is mounted on the bucket's folder", "Mount it; work goes on by itself")
+
+    def _read_document(self, project: str, number: int) -> bytes:
+        self.check_there()
+        try:
+            if PROJECT.fullmatch(project):
+                with store_errors():
+                    return (self.root / version_key(project, number)).read_bytes()
+        except FileNotFoundError:
+            pass
+        raise Refused("unknown-version", f"there is no version {number} of this project", "See `slidekeeper versions list`")
 
     def _names(self, folder: Path) -> Sequence[str]:
         self.check_there()

@@ -12,11 +12,14 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from slidekeeper.adapters.snapshots.kernel import APPEND_ONLY, IMMUTABLE, flags_of, set_flags
-from slidekeeper.adapters.snapshots.layout import FOLDER_MODE, WRITABLE_FOLDER_MODE
+from slidekeeper.adapters.snapshots.layout import FOLDER_MODE, VERSIONS, WRITABLE_FOLDER_MODE
 
 TRIES = 100
+
+Protection: TypeAlias = Literal["empty", "unsupported", "read-only", "immutable"]
 
 
 class Sealing:
@@ -87,6 +90,23 @@ def unseal(path: Path) -> None:
             os.fchmod(descriptor, WRITABLE_FOLDER_MODE)
     finally:
         os.close(descriptor)
+
+
+def protection_of(store: Path) -> Protection:
+    """What protects the store from being removed, as its newest version shows: ``empty`` while there is none.
+
+    ``immutable``: the attribute is set; ``read-only``: it could be, and is not; ``unsupported``: the file system has no such attribute.
+    """
+    versions = (path for project in (store / VERSIONS).glob("*") for path in project.glob("*.json"))
+    newest = max(versions, key=lambda path: path.stat().st_mtime_ns, default=None)
+    if newest is None:
+        return "empty"
+    descriptor = os.open(newest, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        flags = flags_of(descriptor)
+    finally:
+        os.close(descriptor)
+    return "unsupported" if flags is None else "immutable" if flags & IMMUTABLE else "read-only"
 
 
 def can_seal(folder: Path) -> bool:
