@@ -9,6 +9,7 @@ import pwd
 import socket
 import stat
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,33 @@ SLIDE = {"number": "123456789012", "revision": 1}
 EVENTS = [{"sequence": "7", "type": "slidekeeper.slide.stored"}, {"sequence": "8", "type": "slidekeeper.slide.catalogued"}]
 
 
+class FakeVersions:
+    """Takes orders about versions."""
+
+    def __init__(self, orders: list[tuple[str, ...]]) -> None:
+        self.orders = orders
+
+    async def hold(self, version: str, until: date, by: str) -> Mapping[str, Any]:
+        self.orders.append(("hold", version, until.isoformat(), by))
+        return {"version": version}
+
+    async def free(self, version: str, by: str) -> Mapping[str, Any]:
+        raise Refused("unknown-version", "there is no such version", "List them")
+
+    async def retention(self) -> Sequence[Mapping[str, Any]]:
+        return [{"version": "liver@v1", "keep": True}]
+
+    async def apply_retention(self) -> Sequence[Mapping[str, Any]]:
+        self.orders.append(("apply",))
+        return []
+
+
 class FakeDesk:
     """Knows one slide, one held pack and two events."""
 
     def __init__(self) -> None:
         self.orders: list[tuple[str, ...]] = []
+        self.versions = FakeVersions(self.orders)
 
     async def status(self) -> Mapping[str, Any]:
         return {"running": True}
@@ -126,6 +149,15 @@ async def test_orders_about_records_reach_the_desk(client: httpx.AsyncClient, de
     await client.post("/records/known/retry", json={"by": "ada", "reviewed": True})
     await client.post("/withdrawals", json={"by": "ada", "numbers": ["123456789012"]})
     assert desk.orders == [("retry records", "known", "ada", "True"), ("withdraw", "123456789012", "ada")]
+
+
+async def test_orders_about_versions_reach_the_desk(client: httpx.AsyncClient, desk: FakeDesk) -> None:
+    assert (await client.post("/versions/hold", json={"version": "liver@v1", "until": "2030-01-31", "by": "ada"})).status_code == 200
+    assert (await client.post("/versions/free", json={"version": "liver@v9"})).status_code == 404
+    assert (await client.get("/retention")).json() == [{"version": "liver@v1", "keep": True}]
+    assert desk.orders == [("hold", "liver@v1", "2030-01-31", "ada")]
+    await client.post("/retention", json={})
+    assert desk.orders[-1] == ("apply",)
 
 
 async def test_a_withdrawal_of_nobody_is_refused(client: httpx.AsyncClient, desk: FakeDesk) -> None:

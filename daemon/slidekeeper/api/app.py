@@ -6,6 +6,7 @@ import json
 import pwd
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request
@@ -20,7 +21,7 @@ from slidekeeper.model.broker import REASON_LIMIT, checked_reason, named_caller
 from slidekeeper.ports.desk import Answer, Desk
 
 PROBLEM = "application/problem+json"
-UNKNOWN = frozenset({"unknown-pack", "unknown-slide", "unknown-records", "unknown-number"})
+UNKNOWN = frozenset({"unknown-pack", "unknown-slide", "unknown-records", "unknown-number", "unknown-version", "unknown-project"})
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many")]
 After = Annotated[str, Query(max_length=64, description="Continue behind this one")]
@@ -51,6 +52,18 @@ class Withdrawal(Order):
     numbers: list[str] = Field(min_length=1, max_length=1000)
 
 
+class VersionOrder(Order):
+    """An order about one version."""
+
+    version: str = Field(max_length=400)
+
+
+class VersionHold(VersionOrder):
+    """The order to keep a version until a day."""
+
+    until: date
+
+
 class BrokerUse(Order):
     """Notice that somebody passes the honest broker's door; holds no identifier and no number."""
 
@@ -63,7 +76,7 @@ def create_app(desk: Desk) -> FastAPI:
     """The API in front of ``desk``."""
     app = FastAPI(title="Slidekeeper", version=__version__, docs_url=None, redoc_url=None)
     app.add_exception_handler(SlidekeeperError, _refused)
-    for add in (_add_daemon, _add_slides, _add_records, _add_orders):
+    for add in (_add_daemon, _add_slides, _add_records, _add_orders, _add_versions):
         add(app, desk)
     return app
 
@@ -152,6 +165,25 @@ def _add_orders(app: FastAPI, desk: Desk) -> None:
     async def broker_use(request: Request, order: BrokerUse) -> Answer:
         kind = IdentitySought if order.use == "lookup" else IdentityRevealed
         return await desk.broker_use(kind(by=_caller(request, order.by), reason=checked_reason(order.reason), asked=order.asked))
+
+
+def _add_versions(app: FastAPI, desk: Desk) -> None:
+    @app.post("/versions/hold")
+    async def hold(order: VersionHold) -> Answer:
+        return await desk.versions.hold(order.version, order.until, order.by)
+
+    @app.post("/versions/free")
+    async def free(order: VersionOrder) -> Answer:
+        return await desk.versions.free(order.version, order.by)
+
+    @app.get("/retention")
+    async def retention() -> list[Any]:
+        return list(await desk.versions.retention())
+
+    @app.post("/retention")
+    async def apply_retention(order: Order) -> Answer:
+        del order
+        return {"versions": list(await desk.versions.apply_retention())}
 
 
 def _caller(request: Request, claimed: str) -> str:

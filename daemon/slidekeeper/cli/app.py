@@ -11,7 +11,22 @@ from typing import Annotated
 import typer
 
 from slidekeeper import __version__
-from slidekeeper.cli import anonymize, batch, broker, events, quarantine, query, records, site, slides, withdraw
+from slidekeeper.cli import (
+    anonymize,
+    batch,
+    broker,
+    events,
+    quarantine,
+    query,
+    records,
+    restore,
+    retention,
+    site,
+    slides,
+    verify,
+    versions,
+    withdraw,
+)
 from slidekeeper.cli.context import Context
 
 app = typer.Typer(
@@ -30,6 +45,10 @@ app.add_typer(batch.app, name="batch")
 app.add_typer(records.app, name="records")
 withdraw.register(app)
 app.add_typer(broker.app, name="broker")
+app.add_typer(versions.app, name="versions")
+restore.register(app)
+retention.register(app)
+verify.register(app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -18,7 +18,7 @@ from slidekeeper.messages.wire import cloud_event_mapping
 from slidekeeper.model.identity import BatchId, PackId
 from slidekeeper.model.records import RecordsId
 from slidekeeper.ports.catalog import Catalog
-from slidekeeper.ports.desk import Answer, BrokerUse
+from slidekeeper.ports.desk import Answer, BrokerUse, VersionOrders
 from slidekeeper.ports.journal import Journal, Outbox, PackRow, Recorded, RecordsRow
 from slidekeeper.workflow.states import PackState
 
@@ -166,6 +166,7 @@ class Live:
     withdraw: Callable[[Sequence[str], str], Awaitable[str]]
     replicas: Sequence[Callable[[], Awaitable[Answer]]] = ()
     """How far each replica is."""
+    versions: VersionOrders | None = None
 
 
 class DaemonDesk(ReadingDesk):
@@ -238,6 +239,13 @@ class DaemonDesk(ReadingDesk):
     async def batch_ready(self, folder: str, by: str) -> Answer:
         """Close the open batch of a folder."""
         return {"batch": await self._live.close_batch(Path(folder), by), "state": "closed"}
+
+    @property
+    def versions(self) -> VersionOrders:
+        """Orders about versions."""
+        if self._live.versions is None:
+            raise Refused("no-versions", "this daemon looks after no version store", "Give it a bucket on a path")
+        return self._live.versions
 
     async def broker_use(self, use: BrokerUse) -> Answer:
         """Record that somebody passes the honest broker's door."""

@@ -128,14 +128,16 @@ def decode_head(line: bytes) -> list[str]:
     return _PACKS.decode(line.rstrip(b"\n")[len(HEAD) : -len(BETWEEN)])
 
 
-def decode_entries(lines: Iterable[bytes]) -> Iterator[Entry]:
-    """The entries in the lines behind the first.
+def decode_entries(portions: Iterable[bytes]) -> Iterator[Entry]:
+    """The entries in what is behind the first line, given in portions of whole lines: a line each, or better thousands.
 
     Raises:
         ValueError: a line is no entry, or the file ends too soon.
     """
-    for line in lines:
-        if line == TAIL[1:]:
+    for portion in portions:
+        is_last = portion.endswith(TAIL) or portion == TAIL[1:]
+        lines = portion[: -len(TAIL[1:])] if is_last else portion
+        yield from _ENTRY.decode_lines(lines.replace(b",\n", b"\n"))  # no line ends within a JSON string
+        if is_last:
             return
-        yield _ENTRY.decode(line.rstrip(b"\n").removesuffix(b","))
     raise ValueError("the tree ends too soon")

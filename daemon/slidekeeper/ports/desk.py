@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import date
 from typing import Any, Protocol, TypeAlias
 
 from slidekeeper.messages.events import IdentityRevealed, IdentitySought
@@ -55,6 +56,26 @@ class ReadingDesk(Protocol):
         ...
 
 
+class VersionOrders(Protocol):
+    """Orders about versions that are stored; each is journaled."""
+
+    async def hold(self, version: str, until: date, by: str) -> Answer:
+        """No policy may remove the version until this day."""
+        ...
+
+    async def free(self, version: str, by: str) -> Answer:
+        """Lift a hold."""
+        ...
+
+    async def retention(self) -> Sequence[Answer]:
+        """What the policy says of every version, and why; changes nothing."""
+        ...
+
+    async def apply_retention(self) -> Sequence[Answer]:
+        """Mark for removal what no rule and no hold keeps."""
+        ...
+
+
 class Desk(ReadingDesk, Protocol):
     """What only a running daemon can do."""
 
@@ -80,6 +101,15 @@ class Desk(ReadingDesk, Protocol):
 
     async def batch_ready(self, folder: str, by: str) -> Answer:
         """The pathology department's notice that a folder's scans are complete."""
+        ...
+
+    @property
+    def versions(self) -> VersionOrders:
+        """Orders about versions.
+
+        Raises:
+            Refused: this daemon has no version store.
+        """
         ...
 
     async def broker_use(self, use: BrokerUse) -> Answer:

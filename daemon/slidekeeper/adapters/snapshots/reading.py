@@ -31,6 +31,8 @@ from slidekeeper.model.tree import DirectoryEntry, FileEntry, decode_entries, de
 from slidekeeper.model.version import VersionDocument, VersionReference
 from slidekeeper.ports.snapshots import Content, Damage, Listed
 
+PORTION_BYTES = 128 * 1024
+"""Of a tree's file that are decoded at a time."""
 INDEXES_KEPT = 16
 """Central directories that stay in memory: at most 7 MB each."""
 
@@ -95,7 +97,7 @@ class PosixVersions:
             digest = hashlib.sha256()
             try:
                 packs = decode_head(_digested(stream.readline(), digest))
-                for entry in decode_entries(_digested(line, digest) for line in stream):
+                for entry in decode_entries(_portions(stream, digest)):
                     pack = packs[entry.pack] if isinstance(entry, FileEntry) and entry.pack >= 0 else ""
                     yield Listed(_checked(entry.raw_name), entry, pack)
             except (ValueError, IndexError):
@@ -233,6 +235,12 @@ class PosixVersions:
             while len(self._indexes) > INDEXES_KEPT:
                 self._indexes.popitem(last=False)
         return index
+
+
+def _portions(stream: BinaryIO, digest: hashlib._Hash) -> Iterator[bytes]:
+    """The rest of a tree's file in portions of whole lines."""
+    while lines := stream.readlines(PORTION_BYTES):
+        yield _digested(b"".join(lines), digest)
 
 
 def _digested(line: bytes, digest: hashlib._Hash) -> bytes:
