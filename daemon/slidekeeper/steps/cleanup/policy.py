@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from slidekeeper.model.run import RunId
+from slidekeeper.model.staging import StagingId
+from slidekeeper.ports.journal import RunRow, StagingRow
 from slidekeeper.settings.training import CleanupSettings
+from slidekeeper.workflow.states import RunState
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +73,20 @@ def _until_enough(oldest_first: Sequence[Candidate], wanted: int, room: Mapping[
         if left.get(each.volume, wanted) < wanted:
             left[each.volume] += each.size
             yield Due(each.run, f"low-space: less than {wanted} bytes free")
+
+
+def unneeded(stagings: Sequence[StagingRow], runs: Sequence[RunRow]) -> Sequence[StagingId]:
+    """Complete stagings that at least one cleaned run trained on and that no run needs any more.
+
+    A run that is still being trained has not yet said what it trains on: while there is one, nothing is released. A run that was there
+    before the staging was ordered may have trained on an older one of the same name, and proves nothing.
+    """
+    if any(run.state is RunState.RUNNING for run in runs):
+        return []
+    return [staging.staging for staging in stagings if _is_used_up(staging, runs)]
+
+
+def _is_used_up(staging: StagingRow, runs: Sequence[RunRow]) -> bool:
+    users = [run for run in runs if run.marker and run.marker.staging == staging.name]
+    after = [run for run in users if run.appeared >= staging.ordered]
+    return bool(after) and all(run.state is RunState.CLEANED for run in users)
