@@ -197,6 +197,10 @@ class Journal(Protocol):
         """Runs in any of ``states`` (of all, when empty) with an id greater than ``after``, by id."""
         ...
 
+    async def run_counts(self) -> Mapping[RunState, int]:
+        """Number of runs per state."""
+        ...
+
     async def run(self, run: RunId) -> RunRow | None:
         """One run, or None."""
         ...

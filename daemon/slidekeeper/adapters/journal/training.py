@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -98,6 +98,10 @@ class TrainingReader:
         """One run, or None."""
         row = self._connection.execute(f"{RUNS} WHERE run = ?", (run,)).fetchone()
         return _run_row(row) if row else None
+
+    def run_counts(self) -> Mapping[RunState, int]:
+        """Runs per state."""
+        return {RunState(state): count for state, count in self._connection.execute("SELECT state, count(*) FROM runs GROUP BY state")}
 
     def run_in(self, folder: str) -> RunRow | None:
         """The newest run that writes, or wrote, in this folder, or None."""

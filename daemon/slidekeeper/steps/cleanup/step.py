@@ -55,7 +55,7 @@ class CleanStep:
         row = await self.journal.run(command.run)
         if row is None:
             raise Permanent("unknown-run", "the journal has no such run", "See `slidekeeper runs list`")
-        folder = self.folder_of(row)
+        folder = folder_of(self.folders, row)
         document, contents = await asyncio.to_thread(self._verified, row)
         removed = await asyncio.to_thread(_clean, folder, row, contents)
         ran = await self._run_scripts(_script_facts(row, document, removed))
@@ -63,17 +63,6 @@ class CleanStep:
             files=removed.files, size=removed.size, left=removed.left, scripts=ran, seconds=self.clock.monotonic() - began
         )
         return RunCleaned(run=row.run, facts=facts)
-
-    def folder_of(self, row: RunRow) -> RunFolder:
-        """The root that holds the run.
-
-        Raises:
-            Permanent: ``not-on-tier``.
-        """
-        folder = self.folders.get(row.place.root)
-        if folder is None:
-            raise Permanent("not-on-tier", "the run's folder lies in no training root", "Remove it by hand, if that is wanted")
-        return folder
 
     def _verified(self, row: RunRow) -> tuple[VersionDocument, Contents]:
         document = version_of(self.versions, row)
@@ -95,6 +84,18 @@ class CleanStep:
                 remedy = "See `slidekeeper events` for its output; then `slidekeeper runs retry`"
                 raise Permanent("script-failed", f"a site script {how}: {script.name}", remedy)
         return len(self.settings.scripts)
+
+
+def folder_of(folders: Mapping[str, RunFolder], row: RunRow) -> RunFolder:
+    """The root that holds the run.
+
+    Raises:
+        Permanent: ``not-on-tier``.
+    """
+    folder = folders.get(row.place.root)
+    if folder is None:
+        raise Permanent("not-on-tier", "the run's folder lies in no training root", "Remove it by hand, if that is wanted")
+    return folder
 
 
 def version_of(versions: Versions, row: RunRow) -> VersionDocument:
