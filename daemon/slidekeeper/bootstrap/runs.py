@@ -47,7 +47,7 @@ class Runs:
     @property
     def lanes(self) -> Sequence[LaneSpec]:
         """One run after the other: a cleanup reads its whole version from the bucket."""
-        return [LaneSpec("clean", self.clean.run, 1, ("bucket", "state"))]
+        return [LaneSpec("clean", self.clean.run, 1, ("bucket", "state"), unhurried=True)]
 
     @property
     def probes(self) -> Mapping[str, Callable[[], None]]:
