@@ -32,7 +32,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 def runs(site: Site) -> Any:
     """All runs, asked for without the cost of a process."""
-    with httpx.Client(transport=httpx.HTTPTransport(uds=str(site.state / "api.sock")), base_url="http://site", timeout=30) as client:
+    with httpx.Client(
+        transport=httpx.HTTPTransport(uds=str(site.state / "slidekeeper.sock")), base_url="http://site", timeout=30
+    ) as client:
         return client.get("/runs").json()
 
 
