@@ -37,7 +37,6 @@ from slidekeeper.engine.relay import Relay
 from slidekeeper.errors import Unavailable
 from slidekeeper.formats.registry import SupportedFormats
 from slidekeeper.messages.commands import SettlePack
-from slidekeeper.messages.events import Event
 from slidekeeper.model.withdrawn import Withdrawn
 from slidekeeper.ports.formats import Choices
 from slidekeeper.settings.loader import Settings
@@ -125,11 +124,7 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
 
     shared = Shared(stores.bucket, stores.catalog, stores.linking, stores.journal)
     records = await open_records(settings, stack, Layout(settings).index, shared, catch_up)
-
-    async def record(event: Event) -> None:
-        await engine.submit(event)
-
-    runs = open_runs(settings, stores.journal, record)
+    runs = open_runs(settings, stores.journal, lambda event: engine.submit(event))  # noqa: PLW0108 - there is no engine yet
     lanes = [
         LaneSpec("settle", settle, SETTLE_WIDTH),
         *_image_lanes(settings, stores, drops, executor, withdrawn),
@@ -150,11 +145,16 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
     lag = LagMeter(clock)
     outbox, waiting = stores.journal if settings.mqtt.host else None, services.intake.waiting if services else {}
     live = Live(engine, outbox, lag, intake.status, intake.close_batch, waiting, withdrawals.order, training.desk, training.intake.status)
-    desk = DaemonDesk(stores.journal, stores.catalog, settings.site.name, Layout(settings).disks, live)
-    door = stack.enter_context(bind_socket(settings.api.socket, int(settings.api.socket_mode, 8)))
-    server = ApiServer(create_app(desk), door)
+    server = _open_door(settings, stack, stores, live)
     relay = _relay(settings, stores.journal, engine)
     return Parts(stores, executor, engine, intake, publisher, relay, lag, server, withdrawals, services, training)
+
+
+def _open_door(settings: Settings, stack: AsyncExitStack, stores: Stores, live: Live) -> ApiServer:
+    """The socket, and the front desk behind it."""
+    desk = DaemonDesk(stores.journal, stores.catalog, settings.site.name, Layout(settings).disks, live)
+    door = stack.enter_context(bind_socket(settings.api.socket, int(settings.api.socket_mode, 8)))
+    return ApiServer(create_app(desk), door)
 
 
 def _image_lanes(
