@@ -16,8 +16,8 @@ from slidekeeper.cli.app import app
 from slidekeeper.messages import events as fact
 from slidekeeper.model.run import DoneMarker, RunPlace
 from writers.events import RUN
+from writers.plain_versions import write_version
 from writers.runs import write_marker, write_run
-from writers.versions import write_version
 
 OK, FAILED, USAGE, NOT_RUNNING, NOT_FOUND = range(5)
 

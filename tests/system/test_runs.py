@@ -15,8 +15,8 @@ from slidekeeper.adapters.journal.sqlite import SqliteJournal
 from slidekeeper.messages import events as fact
 from slidekeeper.model.run import DoneMarker, RunPlace, new_run_id
 from system.site_under_test import Site
+from writers.plain_versions import write_version
 from writers.runs import write_marker, write_run
-from writers.versions import write_version
 
 pytestmark = pytest.mark.system
 

@@ -30,8 +30,8 @@ from slidekeeper.ports.cleaning import Contents
 from slidekeeper.settings.training import CleanupSettings, TrainingSettings
 from slidekeeper.steps.cleanup.step import CleanStep, contents_of
 from writers.events import RUN
+from writers.plain_versions import write_version
 from writers.runs import write_marker, write_run
-from writers.versions import write_version
 
 EXCLUDES = Excludes(TrainingSettings().exclude)
 
