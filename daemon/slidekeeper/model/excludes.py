@@ -11,25 +11,29 @@ NOTHING = r"(?!)"
 
 
 class Excludes:
-    """Shell patterns for names; a slash at the end means folders, and all that is in them."""
+    """Shell patterns: without a slash for names at any depth, with one inside for paths; one at the end means folders, and all in them."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
         told = tuple(patterns)
-        self._folders = _any_of(pattern.rstrip("/") for pattern in told)
-        self._files = _any_of(pattern for pattern in told if not pattern.endswith("/"))
+        self._folders = _Patterns(pattern.rstrip("/") for pattern in told)
+        self._others = _Patterns(pattern for pattern in told if not pattern.endswith("/"))
 
-    def excludes_folder(self, name: bytes) -> bool:
-        """Whether a folder of this name is left out with all that is in it."""
-        return self._folders.match(_text(name)) is not None
+    def __call__(self, path: bytes, is_folder: bool) -> bool:
+        """Whether what lies at ``path``, relative to the run's folder, is left out."""
+        return (self._folders if is_folder else self._others).fit(path.decode(errors="surrogateescape"))
 
-    def excludes_file(self, name: bytes) -> bool:
-        """Whether anything but a folder of this name is left out."""
-        return self._files.match(_text(name)) is not None
+
+class _Patterns:
+    """Patterns as two expressions: a scan asks about a million names."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        told = tuple(patterns)
+        self._names = _any_of(pattern for pattern in told if "/" not in pattern)
+        self._paths = _any_of(pattern.lstrip("/") for pattern in told if "/" in pattern)
+
+    def fit(self, path: str) -> bool:
+        return self._names.match(path.rpartition("/")[2]) is not None or self._paths.match(path) is not None
 
 
 def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(map(translate, patterns)) or NOTHING)
-
-
-def _text(name: bytes) -> str:
-    return name.decode(errors="surrogateescape")

@@ -23,7 +23,7 @@ from slidekeeper.model.run import MarkerIdentity, RunId, RunPlace
 from slidekeeper.model.tree import DirectoryEntry, Entry, FileEntry, SymlinkEntry
 from slidekeeper.ports.cleaning import Contents, Found, Why
 
-DEPTH_LIMIT = 200
+DEPTH_LIMIT = 250
 """Folders nested deeper are left alone: each level holds a descriptor."""
 
 
@@ -112,7 +112,9 @@ class _Walk:
                 if stat.S_ISDIR(status.st_mode):
                     yield from self._folder_below(folder, (*path, name), entry, status, within_excluded=within_excluded)
                 else:
-                    yield self._file(folder, (*path, name), _judge(folder, name, entry, status, self._is_excluded(name, within_excluded)))
+                    yield self._file(
+                        folder, (*path, name), _judge(folder, name, entry, status, self._is_excluded((*path, name), within_excluded))
+                    )
             except OSError as error:
                 if error.errno not in GONE:
                     raise
@@ -124,7 +126,7 @@ class _Walk:
         if why:
             yield Found(b"/".join(path), 0, False, why)
             return
-        within_excluded = within_excluded or (entry is None and self._excludes.excludes_folder(path[-1]))
+        within_excluded = within_excluded or (entry is None and self._excludes(b"/".join(path), True))
         tree = entry.tree if isinstance(entry, DirectoryEntry) else ""
         with opened_folder(parent, path[-1:]) as folder:
             if os.fstat(folder).st_dev != self._device:
@@ -133,8 +135,8 @@ class _Walk:
         if self._remove:
             _remove_folder(parent, path[-1])
 
-    def _is_excluded(self, name: bytes, within_excluded: bool) -> bool:
-        return within_excluded or self._excludes.excludes_file(name)
+    def _is_excluded(self, path: tuple[bytes, ...], within_excluded: bool) -> bool:
+        return within_excluded or self._excludes(b"/".join(path), False)
 
     def _file(self, folder: int, path: tuple[bytes, ...], judged: tuple[Why, int]) -> Found:
         why, size = judged
