@@ -32,6 +32,7 @@ class _Patterns:
         self._paths = _any_of(pattern.lstrip("/") for pattern in told if "/" in pattern)
 
     def fit(self, path: str) -> bool:
+        """Whether any of them fits the path or its last name."""
         return self._names.match(path.rpartition("/")[2]) is not None or self._paths.match(path) is not None
 
 
