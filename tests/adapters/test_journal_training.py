@@ -11,7 +11,7 @@ from engine.fakes import ManualClock
 from slidekeeper.adapters.journal.sqlite import SqliteJournal
 from slidekeeper.messages import commands as order
 from slidekeeper.messages import events as fact
-from slidekeeper.model.run import RunId
+from slidekeeper.model.run import MarkerIdentity, RunId
 from slidekeeper.model.staging import StagingId
 from slidekeeper.workflow.states import RunState, StagingState
 from writers.events import RUN, STAGING, event_of, run_place, version_facts
@@ -82,3 +82,15 @@ async def test_runs_are_listed_by_state_and_id_page_by_page(journal: SqliteJourn
     running = await journal.runs([RunState.RUNNING], after=f"{0:012x}", limit=2)
     assert [int(row.run, 16) for row in running] == [1, 2]
     assert len(await journal.runs()) == 5
+
+
+async def test_a_run_remembers_the_marker_that_was_taken_up_last(journal: SqliteJournal) -> None:
+    first, second = (MarkerIdentity(inode=inode, mtime_ns=1, size=0) for inode in (1, 2))
+    await journal.commit(event_of(fact.RunFinished, seen=first))
+    await journal.commit_all([event_of(fact.RunQuarantined), event_of(fact.RunFinished)])
+    row = await journal.run(RUN)
+    assert row is not None and row.seen == first, "what was no marker's doing changes nothing"
+    await journal.commit_all([event_of(fact.RunProtected), event_of(fact.RunQuarantined, seen=second)])
+    row = await journal.run(RUN)
+    assert row is not None and row.seen == second
+    assert await journal.run_counts() == {RunState.QUARANTINED: 1}

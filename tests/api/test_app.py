@@ -19,6 +19,7 @@ import pytest
 from slidekeeper.api.app import create_app
 from slidekeeper.api.server import ApiServer, bind_socket
 from slidekeeper.errors import Refused, Unavailable
+from slidekeeper.model.run import DoneMarker
 from slidekeeper.ports.desk import BrokerUse
 
 SLIDE = {"number": "123456789012", "revision": 1}
@@ -44,6 +45,25 @@ class FakeVersions:
     async def apply_retention(self) -> Sequence[Mapping[str, Any]]:
         self.orders.append(("apply",))
         return []
+
+
+class FakeRunOrders:
+    """Notes orders about runs."""
+
+    def __init__(self, orders: list[tuple[str, ...]]) -> None:
+        self._orders = orders
+
+    async def done(self, folder: str, project: str, marker: DoneMarker, by: str) -> Mapping[str, Any]:
+        self._orders.append(("done", folder, project, marker.status, by))
+        return {"run": "known"}
+
+    async def retry(self, run: str, by: str) -> Mapping[str, Any]:
+        self._orders.append(("retry run", run, by))
+        return {"run": run}
+
+    async def clean(self, run: str, by: str) -> Mapping[str, Any]:
+        self._orders.append(("clean", run, by))
+        return {"run": run}
 
 
 class FakeDesk:
@@ -113,6 +133,16 @@ class FakeDesk:
             raise Refused("unknown-number", "nothing is known of these numbers", "List them")
         self.orders.append(("withdraw", *numbers, by))
         return {"withdrawal": "w"}
+
+    async def runs(self, after: str, limit: int) -> Sequence[Mapping[str, Any]]:
+        return [{"run": "known"}]
+
+    async def run(self, run: str) -> Mapping[str, Any] | None:
+        return {"run": run} if run == "known" else None
+
+    @property
+    def run_orders(self) -> FakeRunOrders:
+        return FakeRunOrders(self.orders)
 
     async def broker_use(self, use: BrokerUse) -> Mapping[str, Any]:
         self.orders.append((use.type, use.by, use.reason, str(use.asked)))
@@ -272,3 +302,19 @@ async def test_who_uses_the_door_is_what_the_kernel_says_of_the_sockets_other_en
         await serving
     name = pwd.getpwuid(os.geteuid()).pw_name
     assert answer.json()["by"] == (name if os.geteuid() else f"somebody-else as {name}")
+
+
+async def test_runs_are_listed_shown_and_unknown(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/runs")).json() == [{"run": "known"}]
+    assert (await client.get("/runs/known")).json() == {"run": "known"}
+    unknown = await client.get("/runs/other")
+    assert (unknown.status_code, unknown.json()["title"]) == (404, "unknown-run")
+
+
+async def test_orders_about_runs_reach_the_desk(client: httpx.AsyncClient, desk: FakeDesk) -> None:
+    await client.post("/runs/done", json={"folder": "/runs/a/b", "marker": {"status": "failed"}, "by": "mara"})
+    await client.post("/runs/known/retry", json={"by": "mara"})
+    await client.post("/runs/known/clean", json={"by": "mara"})
+    assert desk.orders == [("done", "/runs/a/b", "", "failed", "mara"), ("retry run", "known", "mara"), ("clean", "known", "mara")]
+    wrong = await client.post("/runs/done", json={"folder": "/runs/a/b", "marker": {"status": "finished"}})
+    assert wrong.status_code == 422

@@ -151,6 +151,10 @@ def event_of(kind: type[fact.Event], pack: PackId = PACK, *, batch: BatchId = BA
         "marker": DoneMarker(message="converged", parameters={"epochs": 3}),
         "project": "gleason",
         "objects": 1,
+        "script": "free-quota",
+        "code": 0,
+        "seconds": 0.25,
+        "output": "freed 3 GB",
         "until": date(2036, 1, 1),
         "remove_after": datetime(2027, 1, 1, tzinfo=UTC),
     }

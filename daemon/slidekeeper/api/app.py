@@ -18,10 +18,13 @@ from slidekeeper.api.server import PEER_USER
 from slidekeeper.errors import Refused, SlidekeeperError
 from slidekeeper.messages.events import IdentityRevealed, IdentitySought
 from slidekeeper.model.broker import REASON_LIMIT, checked_reason, named_caller
+from slidekeeper.model.run import DoneMarker
 from slidekeeper.ports.desk import Answer, Desk
 
 PROBLEM = "application/problem+json"
-UNKNOWN = frozenset({"unknown-pack", "unknown-slide", "unknown-records", "unknown-number", "unknown-version", "unknown-project"})
+UNKNOWN = frozenset(
+    {"unknown-pack", "unknown-slide", "unknown-records", "unknown-number", "unknown-version", "unknown-project", "unknown-run"}
+)
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many")]
 After = Annotated[str, Query(max_length=64, description="Continue behind this one")]
@@ -44,6 +47,14 @@ class RecordsRetry(Order):
     """The order to try held records again."""
 
     reviewed: bool = False
+
+
+class RunDone(Order):
+    """The notice that a training run is done; says what its done-marker would."""
+
+    folder: str = Field(max_length=4096)
+    project: str = Field("", max_length=100)
+    marker: DoneMarker = DoneMarker()
 
 
 class Withdrawal(Order):
@@ -76,7 +87,7 @@ def create_app(desk: Desk) -> FastAPI:
     """The API in front of ``desk``."""
     app = FastAPI(title="Slidekeeper", version=__version__, docs_url=None, redoc_url=None)
     app.add_exception_handler(SlidekeeperError, _refused)
-    for add in (_add_daemon, _add_slides, _add_records, _add_orders, _add_versions):
+    for add in (_add_daemon, _add_slides, _add_records, _add_runs, _add_orders, _add_versions):
         add(app, desk)
     return app
 
@@ -138,6 +149,31 @@ def _add_records(app: FastAPI, desk: Desk) -> None:
     @app.get("/withdrawals")
     async def withdrawals() -> list[Any]:
         return list(await desk.withdrawals())
+
+
+def _add_runs(app: FastAPI, desk: Desk) -> None:
+    @app.get("/runs")
+    async def runs(after: After = "", limit: Limit = 100) -> list[Any]:
+        return list(await desk.runs(after, limit))
+
+    @app.get("/runs/{run}")
+    async def run(run: str) -> Answer:
+        row = await desk.run(run)
+        if row is None:
+            raise Refused("unknown-run", f"there is no run {run[:12]}", "See `slidekeeper runs list`")
+        return row
+
+    @app.post("/runs/done")
+    async def run_done(order: RunDone) -> Answer:
+        return await desk.run_orders.done(order.folder, order.project, order.marker, order.by)
+
+    @app.post("/runs/{run}/retry")
+    async def retry_run(run: str, order: Order) -> Answer:
+        return await desk.run_orders.retry(run, order.by)
+
+    @app.post("/runs/{run}/clean")
+    async def clean_run(run: str, order: Order) -> Answer:
+        return await desk.run_orders.clean(run, order.by)
 
 
 def _add_orders(app: FastAPI, desk: Desk) -> None:

@@ -30,6 +30,7 @@ from slidekeeper.api.server import ApiServer, bind_socket
 from slidekeeper.bootstrap.places import Layout, prepare_identified, probe_folder
 from slidekeeper.bootstrap.records import RecordsServices, Shared, open_records, probe_reports
 from slidekeeper.bootstrap.replicas import replicas
+from slidekeeper.bootstrap.runs import RunsServices, open_runs
 from slidekeeper.engine.desk import DaemonDesk, Live
 from slidekeeper.engine.engine import Engine
 from slidekeeper.engine.heartbeat import LagMeter
@@ -99,6 +100,7 @@ class Parts:
     withdrawals: Withdrawals
     records: RecordsServices | None
     replicas: Sequence[Replica]
+    runs: RunsServices
 
 
 async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
@@ -127,13 +129,16 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
 
     shared = Shared(stores.bucket, stores.catalog, stores.linking, stores.journal)
     records = await open_records(settings, stack, Layout(settings).index, shared, catch_up)
+    runs = open_runs(settings, stores.journal, lambda event: engine.submit(event))  # noqa: PLW0108 - there is no engine yet
     lanes = [
         LaneSpec("settle", settle, SETTLE_WIDTH),
         *_image_lanes(settings, stores, drops, executor, withdrawn),
         LaneSpec("catalog", catalog_step.run, CATALOG_WIDTH, ("state",)),
         *(records.lanes if records else ()),
+        *runs.lanes,
     ]
-    engine = Engine(stores.journal, lanes, _probes(settings, stores.bucket, drops), clock, _policy(settings), settings.engine.probe_seconds)
+    probes = {**_probes(settings, stores.bucket, drops), **runs.probes}
+    engine = Engine(stores.journal, lanes, probes, clock, _policy(settings), settings.engine.probe_seconds)
     wholeness = Wholeness(drops, SupportedFormats(), executor, settings.anonymize.timeout_seconds)
     watched = {name: _watched(drops[name], drop, Layout(settings).index) for name, drop in settings.drop.items()}
     intake = Intake(watched, stores.known, stores.journal, engine.submit, wholeness.missing, suspend, clock)
@@ -149,15 +154,32 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
         withdrawn,
     )
     services = records.services(shared, engine, suspend, clock, settings.catalog.publish_seconds) if records else None
+    training = runs.services(engine, suspend, clock)
     lag = LagMeter(clock)
     outbox, waiting = stores.journal if settings.mqtt.host else None, services.intake.waiting if services else {}
     copies = replicas(settings, stores.journal, withdrawn, engine.committed)
-    live = Live(engine, outbox, lag, intake.status, intake.close_batch, waiting, withdrawals.order, [copy.status for copy in copies])
+    live = Live(
+        engine,
+        outbox,
+        lag,
+        intake.status,
+        intake.close_batch,
+        waiting,
+        withdrawals.order,
+        training.desk,
+        training.intake.status,
+        [copy.status for copy in copies],
+    )
+    server = _open_door(settings, stack, stores, live)
+    relay = _relay(settings, stores.journal, engine)
+    return Parts(stores, executor, engine, intake, publisher, relay, lag, server, withdrawals, services, copies, training)
+
+
+def _open_door(settings: Settings, stack: AsyncExitStack, stores: Stores, live: Live) -> ApiServer:
+    """The socket, and the front desk behind it."""
     desk = DaemonDesk(stores.journal, stores.catalog, settings.site.name, Layout(settings).disks, live)
     door = stack.enter_context(bind_socket(settings.api.socket, int(settings.api.socket_mode, 8)))
-    server = ApiServer(create_app(desk), door)
-    relay = _relay(settings, stores.journal, engine)
-    return Parts(stores, executor, engine, intake, publisher, relay, lag, server, withdrawals, services, copies)
+    return ApiServer(create_app(desk), door)
 
 
 def _image_lanes(

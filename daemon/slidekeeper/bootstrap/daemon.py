@@ -139,6 +139,7 @@ def _background(parts: Parts, notifier: Notifier, settings: Settings) -> list[tu
         ("withdrawals", parts.withdrawals.run()),
         *(parts.records.tasks if parts.records else ()),
         *((f"replica {number}", replica.run()) for number, replica in enumerate(parts.replicas)),
+        *parts.runs.tasks,
     ]
     return tasks + ([("relay", parts.relay.run())] if parts.relay else [])
 

@@ -21,8 +21,10 @@ from slidekeeper.cli import (
     records,
     restore,
     retention,
+    runs,
     site,
     slides,
+    tier,
     verify,
     versions,
     withdraw,
@@ -43,6 +45,9 @@ app.add_typer(slides.app, name="slides")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(batch.app, name="batch")
 app.add_typer(records.app, name="records")
+app.add_typer(runs.app, name="runs")
+runs.register(app)
+app.add_typer(tier.app, name="tier")
 withdraw.register(app)
 app.add_typer(broker.app, name="broker")
 app.add_typer(versions.app, name="versions")

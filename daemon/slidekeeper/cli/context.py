@@ -37,6 +37,7 @@ UNKNOWN = (
     "unknown-number",
     "unknown-version",
     "unknown-project",
+    "unknown-run",
     "no-such-path",
 )
 EXITS = {"daemon-not-running": Exit.NOT_RUNNING, **dict.fromkeys(UNKNOWN, Exit.NOT_FOUND)}

@@ -55,6 +55,12 @@ def cell(key: str, value: Any) -> str:
             return str(value)
 
 
+def readable(name: str | bytes) -> str:
+    """A file's name for people: what is no text, or would move the cursor, is told by its code (``\\n``, ``\\xff``)."""
+    text = name.decode(errors="backslashreplace") if isinstance(name, bytes) else name
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def size(count: float) -> str:
     """Bytes with a unit: ``1.9 MB``."""
     for unit in UNITS:

@@ -83,12 +83,25 @@ def _print_status(answer: Mapping[str, Any]) -> None:
     packs = answer["packs"]
     print_rows([{"state": state, "packs": count} for state, count in packs.items()], {"state": "state", "packs": "packs"}, "No packs yet.")
     print_rows(answer.get("drops", []), _drop_columns(answer), "")
+    _print_runs(console, answer)
     for name, disk in answer["disks"].items():
         console.print(Text(f"{name}: {size(disk['free'])} free of {size(disk['total'])}"))
     for event in answer["troubles"]:
         data = event["data"]
         what = " ".join(str(data[key]) for key in ("step", "reason", "detail") if data.get(key))
         console.print(Text(cell("time", event["time"]), style="yellow"), Text(f"{event['subject']} {what}"))
+
+
+def _print_runs(console: Console, answer: Mapping[str, Any]) -> None:
+    """Training runs per state, and what is wrong in their roots."""
+    if answer["runs"]:
+        console.print(Text("runs: " + ", ".join(f"{count} {state}" for state, count in answer["runs"].items())))
+    for root in answer.get("training_roots", []):
+        wrong = [f"{count} {reason}" for reason, count in root["misfits"].items()]
+        wrong += [f"{root['unreadable_markers']} unreadable done-markers"] if root["unreadable_markers"] else []
+        wrong += [f"away: {root['away']}"] if root["away"] else []
+        if wrong:
+            console.print(Text(f"{root['root']}: {', '.join(wrong)}", style="yellow"), soft_wrap=True)
 
 
 def _drop_columns(answer: Mapping[str, Any]) -> Mapping[str, str]:

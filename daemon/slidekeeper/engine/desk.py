@@ -12,17 +12,29 @@ from typing import Any
 from slidekeeper.engine.disks import Disks
 from slidekeeper.engine.engine import Engine
 from slidekeeper.engine.heartbeat import LagMeter
+from slidekeeper.engine.runs_desk import run_answer
 from slidekeeper.errors import Refused, UndefinedTransition
 from slidekeeper.messages.events import AnyPackEvent, ConsentWithdrawn, PackDiscarded, PackRetried, RecordsRetried, SlidesRemoved
 from slidekeeper.messages.wire import cloud_event_mapping
 from slidekeeper.model.identity import BatchId, PackId
 from slidekeeper.model.records import RecordsId
+from slidekeeper.model.run import RunId
 from slidekeeper.ports.catalog import Catalog
-from slidekeeper.ports.desk import Answer, BrokerUse, VersionOrders
+from slidekeeper.ports.desk import Answer, BrokerUse, RunOrders, VersionOrders
 from slidekeeper.ports.journal import Journal, Outbox, PackRow, Recorded, RecordsRow
 from slidekeeper.workflow.states import PackState
 
-TROUBLES = ("pack.quarantined", "pack.stuck", "step.failed", "records.quarantined", "records.failed", "place.suspended", "watch.degraded")
+TROUBLES = (
+    "pack.quarantined",
+    "pack.stuck",
+    "step.failed",
+    "records.quarantined",
+    "records.failed",
+    "run.quarantined",
+    "run.failed",
+    "place.suspended",
+    "watch.degraded",
+)
 FOLLOW_SECONDS = 15.0
 PAGE = 500
 MANY = 10_000
@@ -76,6 +88,7 @@ class ReadingDesk:
             "running": False,
             "site": self._site,
             "packs": {state.value: counts[state] for state in PackState if counts.get(state)},
+            "runs": {state.value: count for state, count in sorted((await self._journal.run_counts()).items())},
             "disks": await self._disks.usage(),
             "troubles": [self._event_answer(recorded) for recorded in troubles],
         }
@@ -119,6 +132,15 @@ class ReadingDesk:
     async def findings(self, records: str, limit: int) -> Sequence[Answer]:
         """Rows that are tied to nothing."""
         return await self._catalog.findings(records, limit)
+
+    async def runs(self, after: str, limit: int) -> Sequence[Answer]:
+        """Training runs by id."""
+        return [run_answer(row) for row in await self._journal.runs((), after, limit)]
+
+    async def run(self, run: str) -> Answer | None:
+        """One training run."""
+        row = await self._journal.run(RunId(run))
+        return run_answer(row) if row else None
 
     async def withdrawals(self) -> Sequence[Answer]:
         """Every withdrawal of consent, and whether it is carried out."""
@@ -164,6 +186,8 @@ class Live:
     close_batch: Callable[[Path, str], Awaitable[BatchId]]
     waiting_records: Mapping[RecordsId, str]
     withdraw: Callable[[Sequence[str], str], Awaitable[str]]
+    runs: RunOrders
+    roots: Callable[[], Sequence[Mapping[str, Any]]]
     replicas: Sequence[Callable[[], Awaitable[Answer]]] = ()
     """How far each replica is."""
     versions: VersionOrders | None = None
@@ -186,6 +210,7 @@ class DaemonDesk(ReadingDesk):
             "suspended": dict(engine.places.suspended),
             "lanes": {lane.name: {"busy": lane.busy, "parked": lane.parked} for lane in engine.lanes},
             "drops": list(self._live.drops()),
+            "training_roots": list(self._live.roots()),
             "slides_per_minute": engine.throughput.per_minute(),
             "unpublished": await self._live.outbox.backlog() if self._live.outbox else 0,
             "loop_lag_seconds": self._lag(),
@@ -195,6 +220,11 @@ class DaemonDesk(ReadingDesk):
     def _lag(self) -> Answer:
         lag = self._live.lag
         return {"recent": round(lag.recent, 4), "worst": round(lag.worst, 4), "worst_starved": round(lag.worst_starved, 4)}
+
+    @property
+    def run_orders(self) -> RunOrders:
+        """Orders about training runs."""
+        return self._live.runs
 
     async def follow(self, after: int) -> AsyncIterator[Sequence[Answer]]:
         """Events as they are committed; an empty portion every few seconds keeps the connection alive."""

@@ -39,6 +39,8 @@ class LaneSpec:
     step: Step
     width: int = 1
     places: tuple[str, ...] = ()
+    unhurried: bool = False
+    """Its commands may take hours, as reading a whole version does: they are never taken for stuck."""
 
 
 class Lane:
@@ -74,8 +76,10 @@ class Lane:
         return self._parked
 
     def oldest_seconds(self) -> float:
-        """For how long the longest-running command has been carried out; 0.0 when idle."""
-        return self._clock.monotonic() - min(self._started.values()) if self._started else 0.0
+        """For how long the longest-running command has been carried out; 0.0 when idle, or where any time is right."""
+        if self._spec.unhurried or not self._started:
+            return 0.0
+        return self._clock.monotonic() - min(self._started.values())
 
     def wake(self) -> None:
         """There may be a new command."""

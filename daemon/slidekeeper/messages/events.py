@@ -38,6 +38,7 @@ from slidekeeper.messages.training_events import (
     RunQuarantined,
     RunReleased,
     RunRetried,
+    ScriptFinished,
     StagingCompleted,
     StagingEvent,
     StagingFailed,
@@ -83,6 +84,7 @@ __all__ = [
     "RunQuarantined",
     "RunReleased",
     "RunRetried",
+    "ScriptFinished",
     "SlidesRemoved",
     "StagingCompleted",
     "StagingEvent",
@@ -364,7 +366,7 @@ AnyVersionEvent: TypeAlias = VersionDamaged | VersionHealed | VersionHeld | Vers
 AnySiteEvent: TypeAlias = PlaceSuspended | PlaceResumed | WatchDegraded | WatchRestored | DaemonStarted | DaemonStopped
 AnyStepEvent: TypeAlias = AnyPackEvent | AnyRecordsEvent | AnyStagingEvent | AnyRunEvent
 """Events about what has a state and commands of its own."""
-Event: TypeAlias = AnyStepEvent | AnyBatchEvent | AnyVersionEvent | AnyBrokerEvent | AnySiteEvent
+Event: TypeAlias = AnyStepEvent | AnyBatchEvent | AnyVersionEvent | AnyBrokerEvent | AnySiteEvent | ScriptFinished
 
 _EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Literal
 
-from slidekeeper.model.run import CleaningFacts, DoneMarker, RunId, RunPlace
+from slidekeeper.model.run import CleaningFacts, DoneMarker, MarkerIdentity, RunId, RunPlace
 from slidekeeper.model.staging import Cohort, StagingFacts, StagingId
 from slidekeeper.model.value import Value
 from slidekeeper.model.version import VersionFacts
@@ -108,6 +108,8 @@ class RunFinished(RunEvent):
     marker: DoneMarker
     by: str
     """``marker``, or who ordered the protection."""
+    seen: MarkerIdentity | None = None
+    """The marker's file, so that it is taken up once; None where somebody ordered the protection."""
 
 
 class RunProtected(RunEvent):
@@ -149,6 +151,8 @@ class RunQuarantined(RunEvent):
     step: str
     reason: str
     detail: str = ""
+    seen: MarkerIdentity | None = None
+    """The marker's file where that is what is wrong: another one is taken up."""
 
 
 class RunRetried(RunEvent):
@@ -156,6 +160,25 @@ class RunRetried(RunEvent):
 
     type: Literal["run.retried"] = "run.retried"
     by: str
+
+
+class ScriptFinished(Value):
+    """A site script ran after a cleanup; of what it wrote, the first 10 kB. Moves nothing: what follows is the run's own event."""
+
+    type: Literal["script.finished"] = "script.finished"
+    run: RunId
+    script: str
+    """The program's file name."""
+    code: int
+    """Its exit code; negative for the signal that ended it."""
+    timed_out: bool = False
+    seconds: float
+    output: str
+
+    @property
+    def subject(self) -> str:
+        """The run that was cleaned."""
+        return self.run
 
 
 class VersionEvent(Value):

@@ -46,8 +46,16 @@ class DoneMarker(Value):
     """Whatever the run wants kept with its version; JSON."""
 
 
+class MarkerIdentity(Value):
+    """By what a done-marker is known again: one that was written anew differs in at least one of these."""
+
+    inode: int
+    mtime_ns: int
+    size: int
+
+
 class CleaningFacts(Value):
-    """What a cleanup removed from the tier, and what it left."""
+    """What a cleanup removed from the tier, and what it left; of one that was interrupted and went on, its last part."""
 
     files: int
     size: int

@@ -7,9 +7,26 @@ from datetime import date
 from typing import Any, Protocol, TypeAlias
 
 from slidekeeper.messages.events import IdentityRevealed, IdentitySought
+from slidekeeper.model.run import DoneMarker
 
 Answer: TypeAlias = Mapping[str, Any]
 BrokerUse: TypeAlias = IdentitySought | IdentityRevealed
+
+
+class RunOrders(Protocol):
+    """Orders about training runs."""
+
+    async def done(self, folder: str, project: str, marker: DoneMarker, by: str) -> Answer:
+        """Protect a folder as a done-marker would; ``project`` may be empty for a folder in a training root."""
+        ...
+
+    async def retry(self, run: str, by: str) -> Answer:
+        """Try the step again that was given up: protection or cleanup."""
+        ...
+
+    async def clean(self, run: str, by: str) -> Answer:
+        """Remove a protected run from its training root."""
+        ...
 
 
 class ReadingDesk(Protocol):
@@ -51,6 +68,14 @@ class ReadingDesk(Protocol):
         """Rows of one batch's records that found no slide, with the reason; lines of the hospital's files, none of their cells."""
         ...
 
+    async def runs(self, after: str, limit: int) -> Sequence[Answer]:
+        """Training runs in any state, by run id."""
+        ...
+
+    async def run(self, run: str) -> Answer | None:
+        """One training run, or None."""
+        ...
+
     async def withdrawals(self) -> Sequence[Answer]:
         """Every withdrawal of consent, oldest first."""
         ...
@@ -78,6 +103,11 @@ class VersionOrders(Protocol):
 
 class Desk(ReadingDesk, Protocol):
     """What only a running daemon can do."""
+
+    @property
+    def run_orders(self) -> RunOrders:
+        """Orders about training runs."""
+        ...
 
     def follow(self, after: int) -> AsyncIterator[Sequence[Answer]]:
         """Events after ``after`` as they are committed; an empty portion now and then keeps the connection alive."""

@@ -11,7 +11,7 @@ from slidekeeper.messages.commands import Command
 from slidekeeper.messages.events import Event
 from slidekeeper.model.identity import BatchId, PackId
 from slidekeeper.model.records import RecordsId
-from slidekeeper.model.run import DoneMarker, RunId, RunPlace
+from slidekeeper.model.run import DoneMarker, MarkerIdentity, RunId, RunPlace
 from slidekeeper.model.staging import Cohort, StagingFacts, StagingId
 from slidekeeper.model.version import VersionFacts
 from slidekeeper.workflow.states import BatchState, PackState, RecordsState, RunState, StagingState
@@ -120,6 +120,8 @@ class RunRow:
     detail: str
     appeared: datetime
     updated: datetime
+    seen: MarkerIdentity | None = None
+    """The done-marker that was taken up last, or None."""
 
 
 class Journal(Protocol):
@@ -193,6 +195,10 @@ class Journal(Protocol):
 
     async def runs(self, states: Iterable[RunState] = (), after: str = "", limit: int = 1000) -> Sequence[RunRow]:
         """Runs in any of ``states`` (of all, when empty) with an id greater than ``after``, by id."""
+        ...
+
+    async def run_counts(self) -> Mapping[RunState, int]:
+        """Number of runs per state."""
         ...
 
     async def run(self, run: RunId) -> RunRow | None:

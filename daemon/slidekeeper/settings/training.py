@@ -37,6 +37,7 @@ class TrainingSettings(Section):
         ("__pycache__/", "*.pyc", ".git/", ".venv/", "node_modules/", ".ipynb_checkpoints/"),
         description="What is left out of versions: shell patterns; a slash at the end means folders.",
     )
+    mount: bool = Field(False, description="The roots must be mount points; where nothing is mounted watching and cleaning pause.")
     settle_seconds: PositiveFloat = Field(2.0, description="Quiet time of the done-marker before the run counts as finished.")
     scan_seconds: PositiveFloat = Field(30.0, description="Interval of the reconciling scan of the roots.")
 
@@ -73,6 +74,9 @@ class CleanupSettings(Section):
     low_space_bytes: NonNegativeInt = Field(0, description="Free space below which `low-space` begins to remove.")
     strangers: Literal["leave", "move"] = Field(
         "leave", description="Files that belong to neither run nor staging: left where they are, or moved to the restricted leftovers."
+    )
+    stagings: Literal["keep", "release"] = Field(
+        "keep", description="Keep the staging that a cleaned run trained on, or release it once no run needs it any more."
     )
     scripts: tuple[Path, ...] = Field((), description="Programs that run after each cleanup, with the run's facts as JSON on their input.")
     script_seconds: PositiveFloat = Field(300.0, description="A script that takes longer is killed, and the cleanup held.")

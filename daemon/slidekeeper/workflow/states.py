@@ -63,7 +63,7 @@ class RunState(enum.StrEnum):
     RELEASED = "released"
     CLEANED = "cleaned"
     QUARANTINED = "quarantined"
-    """It could not be protected."""
+    """It could not be protected, or its done-marker cannot be understood."""
     BLOCKED = "blocked"
     """It is protected, but could not be cleaned."""
 

@@ -168,24 +168,31 @@ STAGING_TABLE: Mapping[tuple[StagingState, type[fact.AnyStagingEvent]], Transiti
 
 PROTECT = Transition(T.FINISHED, order.ProtectRun, _to_protect)
 CLEAN = Transition(T.RELEASED, order.CleanRun, _to_clean)
+HOLD = Transition(T.QUARANTINED)
+"""A run that cannot be protected, or a done-marker that cannot be understood."""
 
 RUN_TABLE: Mapping[tuple[RunState, type[fact.AnyRunEvent]], Transition[RunState]] = {
     (T.NEW, fact.RunAppeared): Transition(T.RUNNING),
     (T.NEW, fact.RunFinished): PROTECT,
     (T.RUNNING, fact.RunFinished): PROTECT,
+    (T.RUNNING, fact.RunQuarantined): HOLD,
     (T.FINISHED, fact.RunFailed): Transition(T.FINISHED, repeats=True),
-    (T.FINISHED, fact.RunQuarantined): Transition(T.QUARANTINED),
+    (T.FINISHED, fact.RunQuarantined): HOLD,
     (T.FINISHED, fact.RunProtected): Transition(T.PROTECTED),
     (T.QUARANTINED, fact.RunRetried): PROTECT,
     (T.QUARANTINED, fact.RunFinished): PROTECT,
+    (T.QUARANTINED, fact.RunQuarantined): HOLD,
     (T.PROTECTED, fact.RunFinished): PROTECT,
+    (T.PROTECTED, fact.RunQuarantined): HOLD,
     (T.PROTECTED, fact.RunReleased): CLEAN,
     (T.RELEASED, fact.RunFailed): Transition(T.RELEASED, repeats=True),
     (T.RELEASED, fact.RunQuarantined): Transition(T.BLOCKED),
     (T.RELEASED, fact.RunCleaned): Transition(T.CLEANED),
     (T.BLOCKED, fact.RunRetried): CLEAN,
     (T.BLOCKED, fact.RunFinished): PROTECT,
+    (T.BLOCKED, fact.RunQuarantined): HOLD,
     (T.CLEANED, fact.RunFinished): PROTECT,
+    (T.CLEANED, fact.RunQuarantined): HOLD,
 }
 
 

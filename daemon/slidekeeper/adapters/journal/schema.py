@@ -96,6 +96,7 @@ MIGRATIONS = (
         folder TEXT NOT NULL,
         place TEXT NOT NULL,
         marker TEXT,
+        seen TEXT,
         facts TEXT,
         lane TEXT,
         lane_seq INTEGER,

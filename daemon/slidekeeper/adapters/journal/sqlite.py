@@ -126,6 +126,10 @@ class SqliteJournal:
         """One run."""
         return await self._read(self._reader.training.run, run)
 
+    async def run_counts(self) -> Mapping[RunState, int]:
+        """Runs per state."""
+        return await self._read(self._reader.training.run_counts)
+
     async def run_in(self, folder: str) -> RunRow | None:
         """The newest run in this folder."""
         return await self._read(self._reader.training.run_in, folder)

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from slidekeeper.messages.events import RunAppeared, RunEvent, RunFinished, RunProtected, StagingCompleted, StagingEvent, StagingOrdered
-from slidekeeper.model.run import DoneMarker, RunId, RunPlace
+from slidekeeper.messages.events import (
+    RunAppeared,
+    RunEvent,
+    RunFinished,
+    RunProtected,
+    RunQuarantined,
+    StagingCompleted,
+    StagingEvent,
+    StagingOrdered,
+)
+from slidekeeper.model.run import DoneMarker, MarkerIdentity, RunId, RunPlace
 from slidekeeper.model.staging import Cohort, StagingFacts, StagingId
 from slidekeeper.model.version import VersionFacts
 from slidekeeper.ports.journal import Recorded, RunRow, StagingRow
 from slidekeeper.workflow.states import RunState, StagingState
 
 STAGINGS = "SELECT staging, state, name, tier, ordered_by, cohort, facts, attempts, reason, detail, ordered, updated FROM stagings"
-RUNS = "SELECT run, state, place, marker, facts, attempts, reason, detail, appeared, updated FROM runs"
+RUNS = "SELECT run, state, place, marker, facts, attempts, reason, detail, appeared, updated, seen FROM runs"
 
 
 def insert_staging(connection: sqlite3.Connection, event: StagingOrdered, recorded: Recorded) -> None:
@@ -45,7 +54,9 @@ def note_staging(connection: sqlite3.Connection, event: StagingEvent) -> None:
 
 
 def note_run(connection: sqlite3.Connection, event: RunEvent) -> None:
-    """Keep what the run said of itself, and the version it became."""
+    """Keep what the run said of itself, by which file, and the version it became."""
+    if isinstance(event, (RunFinished, RunQuarantined)) and event.seen:
+        connection.execute("UPDATE runs SET seen = ? WHERE run = ?", (event.seen.model_dump_json(), event.run))
     match event:
         case RunFinished():
             connection.execute("UPDATE runs SET marker = ? WHERE run = ?", (event.marker.model_dump_json(), event.run))
@@ -88,6 +99,10 @@ class TrainingReader:
         row = self._connection.execute(f"{RUNS} WHERE run = ?", (run,)).fetchone()
         return _run_row(row) if row else None
 
+    def run_counts(self) -> Mapping[RunState, int]:
+        """Runs per state."""
+        return {RunState(state): count for state, count in self._connection.execute("SELECT state, count(*) FROM runs GROUP BY state")}
+
     def run_in(self, folder: str) -> RunRow | None:
         """The newest run that writes, or wrote, in this folder, or None."""
         row = self._connection.execute(f"{RUNS} WHERE folder = ? ORDER BY rowid DESC LIMIT 1", (folder,)).fetchone()
@@ -117,7 +132,7 @@ def _staging_row(row: Sequence[Any]) -> StagingRow:
 
 
 def _run_row(row: Sequence[Any]) -> RunRow:
-    run, state, place, marker, facts, attempts, reason, detail, appeared, updated = row
+    run, state, place, marker, facts, attempts, reason, detail, appeared, updated, seen = row
     return RunRow(
         RunId(run),
         RunState(state),
@@ -129,4 +144,5 @@ def _run_row(row: Sequence[Any]) -> RunRow:
         detail,
         datetime.fromisoformat(appeared),
         datetime.fromisoformat(updated),
+        MarkerIdentity.model_validate_json(seen) if seen else None,
     )

@@ -1,0 +1,1 @@
+"""Runs: observes where training writes, and tells when a run is done."""
