@@ -14,13 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from slidekeeper import __version__
 from slidekeeper.api.server import PEER_USER
+from slidekeeper.api.stagings import add_stagings
 from slidekeeper.errors import Refused, SlidekeeperError
 from slidekeeper.messages.events import IdentityRevealed, IdentitySought
 from slidekeeper.model.broker import REASON_LIMIT, checked_reason, named_caller
 from slidekeeper.ports.desk import Answer, Desk
 
 PROBLEM = "application/problem+json"
-UNKNOWN = frozenset({"unknown-pack", "unknown-slide", "unknown-records", "unknown-number"})
+UNKNOWN = frozenset({"unknown-pack", "unknown-slide", "unknown-records", "unknown-number", "unknown-staging"})
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many")]
 After = Annotated[str, Query(max_length=64, description="Continue behind this one")]
@@ -63,7 +64,7 @@ def create_app(desk: Desk) -> FastAPI:
     """The API in front of ``desk``."""
     app = FastAPI(title="Slidekeeper", version=__version__, docs_url=None, redoc_url=None)
     app.add_exception_handler(SlidekeeperError, _refused)
-    for add in (_add_daemon, _add_slides, _add_records, _add_orders):
+    for add in (_add_daemon, _add_slides, _add_records, _add_orders, add_stagings):
         add(app, desk)
     return app
 

@@ -28,6 +28,7 @@ from slidekeeper.api.app import create_app
 from slidekeeper.api.server import ApiServer, bind_socket
 from slidekeeper.bootstrap.places import Layout, prepare_identified, probe_folder
 from slidekeeper.bootstrap.records import RecordsServices, Shared, open_records, probe_reports
+from slidekeeper.bootstrap.staging import StagingServices, open_staging
 from slidekeeper.engine.desk import DaemonDesk, Live
 from slidekeeper.engine.engine import Engine
 from slidekeeper.engine.heartbeat import LagMeter
@@ -94,6 +95,7 @@ class Parts:
     api: ApiServer
     withdrawals: Withdrawals
     records: RecordsServices | None
+    staging: StagingServices
 
 
 async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
@@ -122,27 +124,47 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
 
     shared = Shared(stores.bucket, stores.catalog, stores.linking, stores.journal)
     records = await open_records(settings, stack, Layout(settings).index, shared, catch_up)
+    staging = open_staging(settings, stores.journal)
     lanes = [
         LaneSpec("settle", settle, SETTLE_WIDTH),
         *_image_lanes(settings, stores, drops, executor, withdrawn),
         LaneSpec("catalog", catalog_step.run, CATALOG_WIDTH, ("state",)),
         *(records.lanes if records else ()),
+        *staging.lanes,
     ]
-    engine = Engine(stores.journal, lanes, _probes(settings, stores.bucket, drops), clock, _policy(settings), settings.engine.probe_seconds)
+    engine = Engine(
+        stores.journal,
+        lanes,
+        {**_probes(settings, stores.bucket, drops), **staging.probes},
+        clock,
+        _policy(settings),
+        settings.engine.probe_seconds,
+    )
     wholeness = Wholeness(drops, SupportedFormats(), executor, settings.anonymize.timeout_seconds)
     watched = {name: _watched(drops[name], drop, Layout(settings).index) for name, drop in settings.drop.items()}
     intake = Intake(watched, stores.known, stores.journal, engine.submit, wholeness.missing, suspend, clock)
     withdrawals = Withdrawals(
-        stores.journal, stores.catalog, stores.bucket, stores.linking, engine.submit, catch_up, publisher.publish_now, withdrawn
+        stores.journal,
+        stores.catalog,
+        stores.bucket,
+        stores.linking,
+        engine.submit,
+        catch_up,
+        publisher.publish_now,
+        withdrawn,
+        staging.withdrawals.remove,
     )
     services = records.services(shared, engine, suspend, clock, settings.catalog.publish_seconds) if records else None
+    staged = staging.services(engine, stores.catalog, publisher.publish_now, clock)
     lag = LagMeter(clock)
     outbox, waiting = stores.journal if settings.mqtt.host else None, services.intake.waiting if services else {}
-    live = Live(engine, outbox, lag, intake.status, intake.close_batch, waiting, withdrawals.order)
+    live = Live(engine, outbox, lag, intake.status, intake.close_batch, waiting, withdrawals.order, staged.stagings)
     desk = DaemonDesk(stores.journal, stores.catalog, settings.site.name, Layout(settings).disks, live)
     door = stack.enter_context(bind_socket(settings.api.socket, int(settings.api.socket_mode, 8)))
     server = ApiServer(create_app(desk), door)
-    return Parts(stores, executor, engine, intake, publisher, _relay(settings, stores.journal, engine), lag, server, withdrawals, services)
+    return Parts(
+        stores, executor, engine, intake, publisher, _relay(settings, stores.journal, engine), lag, server, withdrawals, services, staged
+    )
 
 
 def _image_lanes(

@@ -136,6 +136,7 @@ def _background(parts: Parts, notifier: Notifier, settings: Settings) -> list[tu
         ("publisher", parts.publisher.run()),
         ("withdrawals", parts.withdrawals.run()),
         *(parts.records.tasks if parts.records else ()),
+        *parts.staging.tasks,
     ]
     return tasks + ([("relay", parts.relay.run())] if parts.relay else [])
 

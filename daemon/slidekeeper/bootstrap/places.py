@@ -39,6 +39,11 @@ class Layout:
         return self.settings.site.state / "published"
 
     @property
+    def stagings(self) -> Path:
+        """Plans of the stagings on the tiers."""
+        return self.settings.site.state / "stagings"
+
+    @property
     def identified(self) -> Path:
         """The restricted folder."""
         return self.settings.site.state / "identified"

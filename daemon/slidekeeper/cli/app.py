@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from slidekeeper import __version__
-from slidekeeper.cli import anonymize, batch, broker, events, quarantine, query, records, site, slides, withdraw
+from slidekeeper.cli import anonymize, batch, broker, events, quarantine, query, records, site, slides, staging, withdraw
 from slidekeeper.cli.context import Context
 
 app = typer.Typer(
@@ -28,6 +28,8 @@ app.add_typer(slides.app, name="slides")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(batch.app, name="batch")
 app.add_typer(records.app, name="records")
+staging.register(app)
+app.add_typer(staging.app, name="staging")
 withdraw.register(app)
 app.add_typer(broker.app, name="broker")
 

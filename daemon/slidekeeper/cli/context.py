@@ -30,7 +30,7 @@ class Exit(enum.IntEnum):
     NOT_FOUND = 4
 
 
-UNKNOWN = ("unknown-pack", "unknown-slide", "unknown-records", "unknown-number")
+UNKNOWN = ("unknown-pack", "unknown-slide", "unknown-records", "unknown-number", "unknown-staging")
 EXITS = {"daemon-not-running": Exit.NOT_RUNNING, **dict.fromkeys(UNKNOWN, Exit.NOT_FOUND)}
 
 

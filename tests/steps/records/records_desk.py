@@ -103,8 +103,20 @@ class RecordsDesk:
         self.align_step = AlignStep(self.bucket, self.catalog, self.linking, self.reports, self._session, self.catch_up)
         self.realigner = Realigner(self.journal, self.catalog, self.linking, self.known, self.journal.commit, self.catch_up, 0.01)
         self.withdrawals = Withdrawals(
-            self.journal, self.catalog, self.bucket, self.linking, self.journal.commit, self.catch_up, self.publish, self.withdrawn
+            self.journal,
+            self.catalog,
+            self.bucket,
+            self.linking,
+            self.journal.commit,
+            self.catch_up,
+            self.publish,
+            self.withdrawn,
+            self.unstage,
         )
+
+    async def unstage(self, slides: Sequence[SlideNumber]) -> int:
+        """Nothing is staged here."""
+        return 0
 
     async def catch_up(self) -> None:
         """Bring the catalog up to the journal."""
