@@ -109,7 +109,7 @@ def test_a_tier_that_goes_away_is_waited_for(site: Site) -> None:
     assert site.run("stage", "--where", "true", "--name", "all", "--no-follow", check=False).returncode == 1
     (site.folder / "away").rename(flash)
     site.run("stage", "--where", "true", "--name", "all", "--no-follow")
-    site.wait_until(lambda: (flash / "all" / ".slidekeeper").exists(), PATIENCE, "it began")
+    site.wait_until((flash / "all" / ".slidekeeper").exists, PATIENCE, "it began")
     site.run("staging", "release", "all")
     site.wait_until(lambda: shown(site, "all")["state"] == "removed", PATIENCE, "it is removed", 0.3)
     assert not list(flash.iterdir())

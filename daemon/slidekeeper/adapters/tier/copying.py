@@ -65,9 +65,11 @@ class Reader:
     def window(self, buffer: memoryview, offset: int) -> int:
         """Fill the buffer from ``offset`` as far as the file reaches; returns how many bytes that are."""
         wanted = min(WINDOW, self.size - offset)
-        if self._direct is not None:
-            if self._in_memory(buffer[:wanted], offset) or self._past_the_cache(self._direct, buffer, offset) == wanted:
-                return wanted
+        direct = self._direct
+        if direct is None:
+            return self._buffered(buffer[:wanted], offset)
+        if self._in_memory(buffer[:wanted], offset) or self._past_the_cache(direct, buffer, offset) == wanted:
+            return wanted
         return self._buffered(buffer[:wanted], offset)
 
     def _in_memory(self, buffer: memoryview, offset: int) -> bool:
