@@ -147,9 +147,7 @@ def measure(folder: Path, images: Sequence[StagedImage], rounds: int, cold: bool
             busy[way].append(processor_seconds() - used)
             shutil.rmtree(target)
     ours = next(iter(ways(source, target, images, rows)))
-    print(
-        f"  {'cold' if cold else 'warm'}, medians of {rounds} rounds: seconds, until durable, of processors; staging is faster by"
-    )
+    print(f"  {'cold' if cold else 'warm'}, medians of {rounds} rounds: seconds, until durable, of processors; staging is faster by")
     for way, seconds in clock.items():
         ratios = f"{median(seconds) / median(clock[ours]):.2f}x, durable {median(durable[way]) / median(durable[ours]):.2f}x"
         print(f"    {way:<26} {median(seconds):6.2f} {median(durable[way]):6.2f} {median(busy[way]):6.2f}   {ratios}")
