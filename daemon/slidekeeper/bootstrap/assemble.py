@@ -159,12 +159,15 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
     lag = LagMeter(clock)
     outbox, waiting = stores.journal if settings.mqtt.host else None, services.intake.waiting if services else {}
     live = Live(engine, outbox, lag, intake.status, intake.close_batch, waiting, withdrawals.order, staged.stagings)
+    server, relay = _open_door(settings, stores, live, stack), _relay(settings, stores.journal, engine)
+    return Parts(stores, executor, engine, intake, publisher, relay, lag, server, withdrawals, services, staged)
+
+
+def _open_door(settings: Settings, stores: Stores, live: Live, stack: AsyncExitStack) -> ApiServer:
+    """The desk behind the socket."""
     desk = DaemonDesk(stores.journal, stores.catalog, settings.site.name, Layout(settings).disks, live)
     door = stack.enter_context(bind_socket(settings.api.socket, int(settings.api.socket_mode, 8)))
-    server = ApiServer(create_app(desk), door)
-    return Parts(
-        stores, executor, engine, intake, publisher, _relay(settings, stores.journal, engine), lag, server, withdrawals, services, staged
-    )
+    return ApiServer(create_app(desk), door)
 
 
 def _image_lanes(
