@@ -132,28 +132,13 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
         *(records.lanes if records else ()),
         *staging.lanes,
     ]
-    engine = Engine(
-        stores.journal,
-        lanes,
-        {**_probes(settings, stores.bucket, drops), **staging.probes},
-        clock,
-        _policy(settings),
-        settings.engine.probe_seconds,
-    )
+    probes = {**_probes(settings, stores.bucket, drops), **staging.probes}
+    engine = Engine(stores.journal, lanes, probes, clock, _policy(settings), settings.engine.probe_seconds)
     wholeness = Wholeness(drops, SupportedFormats(), executor, settings.anonymize.timeout_seconds)
     watched = {name: _watched(drops[name], drop, Layout(settings).index) for name, drop in settings.drop.items()}
     intake = Intake(watched, stores.known, stores.journal, engine.submit, wholeness.missing, suspend, clock)
-    withdrawals = Withdrawals(
-        stores.journal,
-        stores.catalog,
-        stores.bucket,
-        stores.linking,
-        engine.submit,
-        catch_up,
-        publisher.publish_now,
-        withdrawn,
-        staging.withdrawals.remove,
-    )
+    places, unstage = (stores.journal, stores.catalog, stores.bucket, stores.linking), staging.withdrawals.remove
+    withdrawals = Withdrawals(*places, engine.submit, catch_up, publisher.publish_now, withdrawn, unstage)
     services = records.services(shared, engine, suspend, clock, settings.catalog.publish_seconds) if records else None
     staged = staging.services(engine, stores.catalog, publisher.publish_now, clock)
     lag = LagMeter(clock)
