@@ -144,6 +144,7 @@ def _background(parts: Parts, notifier: Notifier, settings: Settings) -> list[tu
 async def _sweep(parts: Parts, settings: Settings) -> None:
     """Remove what a killed daemon left half done; a bucket that is away now is swept at another start."""
     leftovers = await asyncio.to_thread(sweep_leftovers, Layout(settings))
+    leftovers += await parts.staging.stagings.sweep()
     try:
         asides = await sweep_asides(parts.stores.bucket, parts.stores.journal)
     except (Temporary, Unavailable) as trouble:

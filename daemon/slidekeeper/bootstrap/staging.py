@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from slidekeeper.adapters.bucket.posix import PosixBucket
 from slidekeeper.adapters.clock import SystemClock
 from slidekeeper.adapters.query.cohorts import DuckdbCohorts
 from slidekeeper.adapters.query.duckdb_query import DuckdbQuery
@@ -19,6 +21,7 @@ from slidekeeper.ports.catalog import Catalog
 from slidekeeper.ports.journal import Journal
 from slidekeeper.ports.tier import Finding
 from slidekeeper.settings.loader import Settings
+from slidekeeper.settings.training import TierSettings
 from slidekeeper.steps.staging.automatic import AutoStaging
 from slidekeeper.steps.staging.ordering import Stagings
 from slidekeeper.steps.staging.running import Running
@@ -86,8 +89,14 @@ def open_staging(settings: Settings, journal: Journal) -> Staging:
 
 def tiers(settings: Settings) -> Mapping[str, PosixTier]:
     """Every tier of the settings by its name."""
-    bucket, replicas = settings.bucket.path, settings.protection.replicas
-    return {name: PosixTier(name, tier.path, bucket, replicas, tier.mount, tier.reserve_bytes) for name, tier in settings.tier.items()}
+    bucket = PosixBucket(settings.bucket.path, settings.bucket.mount)
+
+    def tier(name: str, section: TierSettings) -> PosixTier:
+        mirrors = settings.protection.replicas
+        there = partial(bucket.has, "slides")
+        return PosixTier(name, section.path, bucket.root, mirrors, section.mount, section.reserve_bytes, there)
+
+    return {name: tier(name, section) for name, section in settings.tier.items()}
 
 
 def verify_staging(root: Path, name: str, exact: bool) -> Sequence[Finding]:

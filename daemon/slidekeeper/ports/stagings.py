@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +27,10 @@ class Plans(Protocol):
 
     def forget(self, staging: StagingId) -> None:
         """Remove plan and rows, if they are there."""
+        ...
+
+    def kept(self) -> Sequence[StagingId]:
+        """Ids of all stagings of which anything is kept."""
         ...
 
     def note_damage(self, image: StagedImage, staging: StagingId, found: str) -> None:

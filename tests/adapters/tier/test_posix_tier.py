@@ -196,3 +196,29 @@ def test_a_bucket_object_of_another_size_counts_as_missing(site: TierSite, image
     (site.root / "bucket" / images[1].source).write_bytes(b"longer")
     (site.root / "bucket" / images[2].source).unlink()
     assert site.tier.missing(images) == images[1:3]
+
+
+def test_a_bucket_that_is_away_lacks_no_slide(site: TierSite, images: list[StagedImage]) -> None:
+    def away() -> None:
+        raise Unavailable("bucket", "not-mounted")
+
+    tier = PosixTier("flash", site.root / "flash", site.root / "empty", check_bucket=away)
+    folder = tier.open("cohort", OWNER)
+    for ask in (lambda: tier.missing(images), lambda: folder.copy(images[0], ignore)):
+        with pytest.raises(Unavailable) as told:
+            ask()
+        assert told.value.place == "bucket"
+    folder.close()
+
+
+def test_a_replica_that_fails_has_nothing(site: TierSite, images: list[StagedImage], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "gone")
+
+    folder = site.tier.open("cohort", OWNER)
+    monkeypatch.setattr(copying, "Reader", fail)
+    with pytest.raises(FileNotFoundError):
+        folder.copy(images[0], ignore, replica=1)
+    with pytest.raises(Unavailable):
+        folder.copy(images[0], ignore)
+    folder.close()

@@ -202,3 +202,19 @@ async def test_a_policy_stages_what_changed_when_records_are_aligned(desk: Stagi
     desk.publish(images[1:])
     await AutoStaging(desk.journal, desk.stagings, policies, 60).look()
     assert {row.name for row in await desk.journal.stagings()} == {"all-1", "all-2"}
+
+
+async def test_what_is_promised_to_others_is_not_free(desk: StagingDesk) -> None:
+    images = slides(desk)
+    row = await desk.order(name="cohort", numbers=[images[0].number])
+    assert await desk.stagings._promised("flash") == MEGABYTE
+    await desk.carry_out(row)
+    assert await desk.stagings._promised("flash") == 0
+
+
+async def test_plans_without_an_order_are_swept(desk: StagingDesk) -> None:
+    slides(desk)
+    row = await desk.order()
+    (desk.site.root / "stagings" / "ffffffffffff.json").write_text("{}")
+    assert await desk.stagings.sweep() == 1
+    assert desk.ports.plans.kept() == [row.staging]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -75,6 +75,12 @@ class PlanFiles:
         with _state_errors():
             for file in (self._plan(staging), self.folder / f"{staging}.parquet"):
                 file.unlink(missing_ok=True)
+
+    def kept(self) -> Sequence[StagingId]:
+        """Ids in the names of plans and rows."""
+        with _state_errors():
+            names = [file for file in self.folder.iterdir() if not file.name.startswith(".")] if self.folder.is_dir() else []
+        return sorted({StagingId(file.stem) for file in names if file.suffix in (".json", ".parquet")})
 
     def note_damage(self, image: StagedImage, staging: StagingId, found: str) -> None:
         """One line of JSON for each."""

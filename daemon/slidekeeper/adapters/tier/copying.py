@@ -167,7 +167,7 @@ def copy_file(source: str, name: str, above: int, size: int, buffers: Buffers, t
         Unavailable: a place cannot be used.
     """
     with place_errors(places[0]):
-        reader = Reader(source)
+        reader = _opened(source)
     try:
         if reader.size != size:
             return f"size:{reader.size}"
@@ -179,6 +179,14 @@ def copy_file(source: str, name: str, above: int, size: int, buffers: Buffers, t
             writer.close()
     finally:
         reader.close()
+
+
+def _opened(source: str) -> Reader:
+    """A reader; an object that may not be read is none: that is no trouble of the whole bucket."""
+    try:
+        return Reader(source)
+    except PermissionError:
+        raise FileNotFoundError(errno.ENOENT, "may not be read") from None
 
 
 def _copy(reader: Reader, writer: Writer, size: int, buffers: Buffers, tell: Tell, places: tuple[str, str]) -> str:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import TypeAlias
 
 from blake3 import blake3
 
 from slidekeeper.adapters.tier.copying import Buffers, copy_file
 from slidekeeper.adapters.tier.handles import FILE_MODE, folder, make_folder, place_errors, read_file, sync_file_system, write_file
-from slidekeeper.errors import Permanent
+from slidekeeper.errors import Permanent, Unavailable
 from slidekeeper.model.manifest import IMAGES, MANIFEST, OWN, Manifest, StagedImage
 from slidekeeper.ports.tier import Tell
+
+CheckBucket: TypeAlias = Callable[[], object]
 
 PARTS = "parts"
 PROGRESS = "progress"
@@ -27,14 +31,15 @@ LINE = re.compile(r"([^ /]+) (\d+)")
 class PosixStagingFolder:
     """Implements :class:`slidekeeper.ports.tier.StagingFolder`; holds descriptors of its folders until it is closed."""
 
-    def __init__(self, root: str, name: str, owner: str, place: str, sources: Sequence[Path]) -> None:
-        """``sources``: roots of the bucket and of its replicas.
+    def __init__(self, root: str, name: str, owner: str, place: str, sources: Sequence[Path], check_bucket: CheckBucket) -> None:
+        """``sources``: roots of the bucket and of its replicas; ``check_bucket`` raises where the bucket is away.
 
         Raises:
             Permanent: something else lies there.
         """
         self._place = place
         self._sources = sources
+        self._check_bucket = check_bucket
         self._buffers = Buffers()
         with ExitStack() as stack, place_errors(place):
             top = stack.enter_context(folder(root))
@@ -62,10 +67,18 @@ class PosixStagingFolder:
             return {name: int(size) for name, size in told if self._size(name) == int(size)}
 
     def copy(self, image: StagedImage, tell: Tell, replica: int = 0) -> str:
-        """Copy one image aside, from the bucket (0) or one of its replicas."""
-        places = ("bucket" if replica == 0 else f"replica:{replica - 1}", self._place)
+        """Copy one image aside, from the bucket (0) or one of its replicas; a replica that fails has nothing."""
         source = str(self._sources[replica] / image.source)
-        return copy_file(source, image.name, self._images, image.size, self._buffers, tell, places)
+        try:
+            return copy_file(source, image.name, self._images, image.size, self._buffers, tell, ("bucket", self._place))
+        except FileNotFoundError:
+            if replica == 0:
+                self._check_bucket()
+            raise
+        except Unavailable as away:
+            if replica and away.place == "bucket":
+                raise FileNotFoundError(errno.ENOENT, away.reason) from None
+            raise
 
     def settle(self, images: Sequence[StagedImage]) -> None:
         """One sync for all, and only then a line for each in the log."""

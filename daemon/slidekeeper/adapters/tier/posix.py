@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from slidekeeper.adapters.tier.folder import MARK, PARTS, PosixStagingFolder, write_tidings
+from slidekeeper.adapters.tier.folder import MARK, PARTS, CheckBucket, PosixStagingFolder, write_tidings
 from slidekeeper.adapters.tier.handles import folder, place_errors, read_file
 from slidekeeper.adapters.tier.removal import owner_of, remove_staging, unlink
 from slidekeeper.adapters.tier.verification import verify_staging
@@ -30,6 +30,8 @@ class PosixTier:
     """Roots of further buckets."""
     mount: bool = False
     reserve_bytes: int = 0
+    check_bucket: CheckBucket = bool
+    """Raises ``Unavailable`` where the bucket is away: an empty mount point lacks nothing."""
 
     @property
     def place(self) -> str:
@@ -60,13 +62,14 @@ class PosixTier:
 
     def missing(self, images: Sequence[StagedImage]) -> Sequence[StagedImage]:
         """Those that the bucket lacks, or holds in another size."""
+        self.check_bucket()
         with place_errors("bucket"):
             return [image for image in images if _size(self.bucket / image.source) != image.size]
 
     def open(self, name: str, owner: str) -> PosixStagingFolder:
         """The folder of a staging."""
         self._check_there()
-        return PosixStagingFolder(str(self.root), name, owner, self.place, (self.bucket, *self.mirrors))
+        return PosixStagingFolder(str(self.root), name, owner, self.place, (self.bucket, *self.mirrors), self.check_bucket)
 
     def manifest(self, name: str) -> Manifest | None:
         """The manifest of a staging; None where there is none that can be understood."""

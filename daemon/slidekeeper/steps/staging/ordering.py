@@ -19,10 +19,12 @@ from slidekeeper.ports.clock import Clock
 from slidekeeper.ports.journal import StagingRow
 from slidekeeper.steps.staging.plan import Situation, cohort_of, is_repeated, largest_first, refusal
 from slidekeeper.steps.staging.step import StagingPorts
+from slidekeeper.workflow.states import ON_TIER, StagingState
 
 log = structlog.get_logger(__name__)
 
 NAME = re.compile(NAME_PATTERN)
+MANY = 100_000
 NUMBER = re.compile(r"[1-9]\d{11}")
 
 
@@ -133,6 +135,14 @@ class Stagings:
         await self._submit(StagingRetried(staging=row.staging, by=by), "not-in-quarantine")
         return await self.row(row.staging)
 
+    async def sweep(self) -> int:
+        """Forget plans that a killed daemon left without an order, or behind a removal; returns how many. Before orders are taken."""
+        known = {row.staging for row in await self._ports.journal.stagings(ON_TIER, limit=MANY)}
+        left = [staging for staging in await asyncio.to_thread(self._ports.plans.kept) if staging not in known]
+        for staging in left:
+            await asyncio.to_thread(self._ports.plans.forget, staging)
+        return len(left)
+
     async def named(self, name: str) -> StagingRow:
         """The newest staging of this name.
 
@@ -162,9 +172,16 @@ class Stagings:
         await self._publish()
         position = await self._catalog.position()
         same_name = await self._ports.journal.staging_named(wanted.name)
-        return await asyncio.to_thread(self._look, wanted, staging, position, same_name)
+        promised = await self._promised(wanted.tier)
+        return await asyncio.to_thread(self._look, wanted, staging, position, same_name, promised)
 
-    def _look(self, wanted: Wanted, staging: StagingId, position: int, same_name: StagingRow | None) -> Chosen:
+    async def _promised(self, tier: str) -> int:
+        """Bytes that stagings under way will still take on this tier."""
+        rows = await self._ports.journal.stagings([StagingState.ORDERED], limit=MANY)
+        copies = [(row.cohort.size, self._ports.running.progress(row.staging)) for row in rows if row.tier == tier]
+        return sum(max(0, size - (copy.verified + copy.copied if copy else 0)) for size, copy in copies)
+
+    def _look(self, wanted: Wanted, staging: StagingId, position: int, same_name: StagingRow | None, promised: int) -> Chosen:
         cohorts, rows = self._ports.cohorts, self._ports.plans.rows(staging)
         images = cohorts.named(wanted.numbers, rows) if wanted.numbers else cohorts.choose(wanted.where, rows)
         tier = self._ports.tiers[wanted.tier]
@@ -173,7 +190,7 @@ class Stagings:
             cohort_of(images, "" if wanted.numbers else wanted.where, position),
             same_name,
             tier.holding(wanted.name),
-            tier.free(),
+            tier.free() - promised,
             tier.missing(images),
             frozenset(wanted.numbers) - {image.number for image in images},
         )
