@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from slidekeeper import __version__
 from slidekeeper.api.server import PEER_USER
+from slidekeeper.api.stagings import add_stagings
 from slidekeeper.errors import Refused, SlidekeeperError
 from slidekeeper.messages.events import IdentityRevealed, IdentitySought
 from slidekeeper.model.broker import REASON_LIMIT, checked_reason, named_caller
@@ -23,7 +24,16 @@ from slidekeeper.ports.desk import Answer, Desk
 
 PROBLEM = "application/problem+json"
 UNKNOWN = frozenset(
-    {"unknown-pack", "unknown-slide", "unknown-records", "unknown-number", "unknown-version", "unknown-project", "unknown-run"}
+    {
+        "unknown-pack",
+        "unknown-slide",
+        "unknown-records",
+        "unknown-number",
+        "unknown-version",
+        "unknown-project",
+        "unknown-run",
+        "unknown-staging",
+    }
 )
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many")]
@@ -87,7 +97,7 @@ def create_app(desk: Desk) -> FastAPI:
     """The API in front of ``desk``."""
     app = FastAPI(title="Slidekeeper", version=__version__, docs_url=None, redoc_url=None)
     app.add_exception_handler(SlidekeeperError, _refused)
-    for add in (_add_daemon, _add_slides, _add_records, _add_runs, _add_orders, _add_versions):
+    for add in (_add_daemon, _add_slides, _add_records, _add_runs, _add_orders, _add_versions, add_stagings):
         add(app, desk)
     return app
 

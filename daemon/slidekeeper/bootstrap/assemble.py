@@ -31,6 +31,7 @@ from slidekeeper.bootstrap.places import Layout, prepare_identified, probe_folde
 from slidekeeper.bootstrap.records import RecordsServices, Shared, open_records, probe_reports
 from slidekeeper.bootstrap.replicas import replicas
 from slidekeeper.bootstrap.runs import RunsServices, open_runs
+from slidekeeper.bootstrap.staging import StagingServices, open_staging
 from slidekeeper.engine.desk import DaemonDesk, Live
 from slidekeeper.engine.engine import Engine
 from slidekeeper.engine.heartbeat import LagMeter
@@ -101,6 +102,7 @@ class Parts:
     records: RecordsServices | None
     replicas: Sequence[Replica]
     runs: RunsServices
+    staging: StagingServices
 
 
 async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
@@ -130,14 +132,16 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
     shared = Shared(stores.bucket, stores.catalog, stores.linking, stores.journal)
     records = await open_records(settings, stack, Layout(settings).index, shared, catch_up)
     runs = open_runs(settings, stores.journal, lambda event: engine.submit(event))  # noqa: PLW0108 - there is no engine yet
+    staging = open_staging(settings, stores.journal)
     lanes = [
         LaneSpec("settle", settle, SETTLE_WIDTH),
         *_image_lanes(settings, stores, drops, executor, withdrawn),
         LaneSpec("catalog", catalog_step.run, CATALOG_WIDTH, ("state",)),
         *(records.lanes if records else ()),
         *runs.lanes,
+        *staging.lanes,
     ]
-    probes = {**_probes(settings, stores.bucket, drops), **runs.probes}
+    probes = {**_probes(settings, stores.bucket, drops), **runs.probes, **staging.probes}
     engine = Engine(stores.journal, lanes, probes, clock, _policy(settings), settings.engine.probe_seconds)
     wholeness = Wholeness(drops, SupportedFormats(), executor, settings.anonymize.timeout_seconds)
     watched = {name: _watched(drops[name], drop, Layout(settings).index) for name, drop in settings.drop.items()}
@@ -152,8 +156,10 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
         catch_up,
         publisher.publish_now,
         withdrawn,
+        staging.withdrawals.remove,
     )
     services = records.services(shared, engine, suspend, clock, settings.catalog.publish_seconds) if records else None
+    staged = staging.services(engine, stores.catalog, publisher.publish_now, clock)
     training = runs.services(engine, suspend, clock)
     lag = LagMeter(clock)
     outbox, waiting = stores.journal if settings.mqtt.host else None, services.intake.waiting if services else {}
@@ -166,13 +172,14 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
         intake.close_batch,
         waiting,
         withdrawals.order,
+        staged.stagings,
         training.desk,
         training.intake.status,
         [copy.status for copy in copies],
     )
     server = _open_door(settings, stack, stores, live)
     relay = _relay(settings, stores.journal, engine)
-    return Parts(stores, executor, engine, intake, publisher, relay, lag, server, withdrawals, services, copies, training)
+    return Parts(stores, executor, engine, intake, publisher, relay, lag, server, withdrawals, services, copies, training, staged)
 
 
 def _open_door(settings: Settings, stack: AsyncExitStack, stores: Stores, live: Live) -> ApiServer:

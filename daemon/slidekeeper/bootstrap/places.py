@@ -39,6 +39,11 @@ class Layout:
         return self.settings.site.state / "published"
 
     @property
+    def stagings(self) -> Path:
+        """Plans of the stagings on the tiers."""
+        return self.settings.site.state / "stagings"
+
+    @property
     def identified(self) -> Path:
         """The restricted folder."""
         return self.settings.site.state / "identified"
@@ -83,7 +88,8 @@ def sweep_leftovers(layout: Layout) -> int:
     What cannot be swept now is left for the next start.
     """
     settings = layout.settings
-    places = ((settings.bucket.path, PROBE), (settings.site.state, PROBE), (layout.published, PART))
+    probed = [settings.bucket.path, settings.site.state, *(tier.path for tier in settings.tier.values())]
+    places = [*((folder, PROBE) for folder in probed), (layout.published, PART), (layout.stagings, PART)]
     return sum(_sweep(folder, pattern) for folder, pattern in places)
 
 

@@ -24,6 +24,7 @@ from slidekeeper.cli import (
     runs,
     site,
     slides,
+    staging,
     tier,
     verify,
     versions,
@@ -48,6 +49,8 @@ app.add_typer(records.app, name="records")
 app.add_typer(runs.app, name="runs")
 runs.register(app)
 app.add_typer(tier.app, name="tier")
+staging.register(app)
+app.add_typer(staging.app, name="staging")
 withdraw.register(app)
 app.add_typer(broker.app, name="broker")
 app.add_typer(versions.app, name="versions")

@@ -38,6 +38,7 @@ UNKNOWN = (
     "unknown-version",
     "unknown-project",
     "unknown-run",
+    "unknown-staging",
     "no-such-path",
 )
 EXITS = {"daemon-not-running": Exit.NOT_RUNNING, **dict.fromkeys(UNKNOWN, Exit.NOT_FOUND)}

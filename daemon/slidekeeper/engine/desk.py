@@ -13,6 +13,7 @@ from slidekeeper.engine.disks import Disks
 from slidekeeper.engine.engine import Engine
 from slidekeeper.engine.heartbeat import LagMeter
 from slidekeeper.engine.runs_desk import run_answer
+from slidekeeper.engine.stagings import staging_answer
 from slidekeeper.errors import Refused, UndefinedTransition
 from slidekeeper.messages.events import AnyPackEvent, ConsentWithdrawn, PackDiscarded, PackRetried, RecordsRetried, SlidesRemoved
 from slidekeeper.messages.wire import cloud_event_mapping
@@ -20,9 +21,9 @@ from slidekeeper.model.identity import BatchId, PackId
 from slidekeeper.model.records import RecordsId
 from slidekeeper.model.run import RunId
 from slidekeeper.ports.catalog import Catalog
-from slidekeeper.ports.desk import Answer, BrokerUse, RunOrders, VersionOrders
-from slidekeeper.ports.journal import Journal, Outbox, PackRow, Recorded, RecordsRow
-from slidekeeper.workflow.states import PackState
+from slidekeeper.ports.desk import Answer, BrokerUse, RunOrders, StagingOrders, VersionOrders
+from slidekeeper.ports.journal import Journal, Outbox, PackRow, Recorded, RecordsRow, StagingRow
+from slidekeeper.workflow.states import ON_TIER, PackState, StagingState
 
 TROUBLES = (
     "pack.quarantined",
@@ -32,11 +33,14 @@ TROUBLES = (
     "records.failed",
     "run.quarantined",
     "run.failed",
+    "staging.quarantined",
+    "staging.failed",
     "place.suspended",
     "watch.degraded",
 )
 FOLLOW_SECONDS = 15.0
 PAGE = 500
+WORKED_ON = frozenset({StagingState.ORDERED, StagingState.RELEASED})
 MANY = 10_000
 """Withdrawals, which are few."""
 
@@ -149,6 +153,18 @@ class ReadingDesk:
         orders = [(recorded.time, recorded.event) for recorded in found if isinstance(recorded.event, ConsentWithdrawn)]
         return [_withdrawal_answer(time, order, removed.get(order.withdrawal)) for time, order in orders]
 
+    async def stagings(self, after: str, limit: int, removed: bool) -> Sequence[Answer]:
+        """Stagings by id."""
+        return [self._staging_answer(row) for row in await self._journal.stagings(() if removed else ON_TIER, after, limit)]
+
+    async def staging(self, name: str) -> Answer | None:
+        """The newest staging of a name."""
+        row = await self._journal.staging_named(name)
+        return self._staging_answer(row) if row else None
+
+    def _staging_answer(self, row: StagingRow) -> Answer:
+        return staging_answer(row)
+
     def _waits_for(self, _records: str) -> str:
         """What records that have not settled wait for; only a daemon that runs knows."""
         return ""
@@ -186,6 +202,7 @@ class Live:
     close_batch: Callable[[Path, str], Awaitable[BatchId]]
     waiting_records: Mapping[RecordsId, str]
     withdraw: Callable[[Sequence[str], str], Awaitable[str]]
+    stagings: StagingOrders
     runs: RunOrders
     roots: Callable[[], Sequence[Mapping[str, Any]]]
     replicas: Sequence[Callable[[], Awaitable[Answer]]] = ()
@@ -262,6 +279,28 @@ class DaemonDesk(ReadingDesk):
         withdrawal = await self._live.withdraw(numbers, by)
         [answer] = [answer for answer in await self.withdrawals() if answer["withdrawal"] == withdrawal]
         return answer
+
+    async def preview_staging(self, name: str, tier: str, where: str, numbers: Sequence[str]) -> Answer:
+        """What staging a cohort would do."""
+        return await self._live.stagings.preview(name, tier, where, numbers)
+
+    async def stage(self, name: str, tier: str, where: str, numbers: Sequence[str], by: str) -> Answer:
+        """Order a staging."""
+        return self._staging_answer(await self._live.stagings.order(name, tier, where, numbers, by))
+
+    async def release_staging(self, name: str, by: str, reason: str) -> Answer:
+        """Let a staging go."""
+        return self._staging_answer(await self._live.stagings.release(name, by, reason))
+
+    async def retry_staging(self, name: str, by: str) -> Answer:
+        """Try a held staging again."""
+        return self._staging_answer(await self._live.stagings.retry(name, by))
+
+    def _staging_answer(self, row: StagingRow) -> Answer:
+        suspended = self._live.engine.places.suspended
+        places = [place for place in (f"tier:{row.tier}", "bucket", "state") if place in suspended]
+        waits_for = places[0] if places and row.state in WORKED_ON else ""
+        return staging_answer(row, self._live.stagings.progress(row.staging), waits_for)
 
     def _waits_for(self, records: str) -> str:
         return self._live.waiting_records.get(RecordsId(records), "")

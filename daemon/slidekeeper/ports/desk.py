@@ -8,6 +8,8 @@ from typing import Any, Protocol, TypeAlias
 
 from slidekeeper.messages.events import IdentityRevealed, IdentitySought
 from slidekeeper.model.run import DoneMarker
+from slidekeeper.model.staging import StagingId
+from slidekeeper.ports.journal import StagingRow
 
 Answer: TypeAlias = Mapping[str, Any]
 BrokerUse: TypeAlias = IdentitySought | IdentityRevealed
@@ -80,6 +82,38 @@ class ReadingDesk(Protocol):
         """Every withdrawal of consent, oldest first."""
         ...
 
+    async def stagings(self, after: str, limit: int, removed: bool) -> Sequence[Answer]:
+        """Stagings on the tiers or on their way there, by staging id; with ``removed`` those that are gone, too."""
+        ...
+
+    async def staging(self, name: str) -> Answer | None:
+        """The newest staging of a name in any state, or None."""
+        ...
+
+
+class StagingOrders(Protocol):
+    """What the desk passes on about stagings. Each raises ``Refused`` for what cannot be done."""
+
+    async def preview(self, name: str, tier: str, where: str, numbers: Sequence[str]) -> Answer:
+        """What an order would do."""
+        ...
+
+    async def order(self, name: str, tier: str, where: str, numbers: Sequence[str], by: str) -> StagingRow:
+        """Order a staging."""
+        ...
+
+    async def release(self, name: str, by: str, reason: str) -> StagingRow:
+        """Let one go."""
+        ...
+
+    async def retry(self, name: str, by: str) -> StagingRow:
+        """Try one again."""
+        ...
+
+    def progress(self, staging: StagingId) -> Answer | None:
+        """How far a copy is, or None when it does not run."""
+        ...
+
 
 class VersionOrders(Protocol):
     """Orders about versions that are stored; each is journaled."""
@@ -127,6 +161,22 @@ class Desk(ReadingDesk, Protocol):
 
     async def withdraw(self, numbers: Sequence[str], by: str) -> Answer:
         """Withdraw the consent for slides or patients."""
+        ...
+
+    async def preview_staging(self, name: str, tier: str, where: str, numbers: Sequence[str]) -> Answer:
+        """What staging a cohort would do: slides, bytes, free space, and why it would be refused."""
+        ...
+
+    async def stage(self, name: str, tier: str, where: str, numbers: Sequence[str], by: str) -> Answer:
+        """Order a staging; one of the same name and cohort is answered as it stands."""
+        ...
+
+    async def release_staging(self, name: str, by: str, reason: str) -> Answer:
+        """Stop a staging's copy where it runs, and remove what it lists."""
+        ...
+
+    async def retry_staging(self, name: str, by: str) -> Answer:
+        """Try a held staging again."""
         ...
 
     async def batch_ready(self, folder: str, by: str) -> Answer:

@@ -113,7 +113,12 @@ class RecordsDesk:
             self.catch_up,
             self.publish,
             self.withdrawn,
+            self.unstage,
         )
+
+    async def unstage(self, slides: Sequence[SlideNumber]) -> int:
+        """Nothing is staged here."""
+        return 0
 
     async def catch_up(self) -> None:
         """Bring the catalog up to the journal."""

@@ -59,8 +59,12 @@ class Withdrawals:
         catch_up: Callable[[], Awaitable[None]],
         publish: Callable[[], Awaitable[None]],
         withdrawn: Withdrawn,
+        unstage: Callable[[Sequence[SlideNumber]], Awaitable[int]],
     ) -> None:
-        """``catch_up`` brings the catalog up to the journal, ``publish`` the published files too; none may store what is ``withdrawn``."""
+        """``catch_up`` brings the catalog up to the journal, ``publish`` the published files too; none may store what is ``withdrawn``.
+
+        ``unstage`` removes slides from all stagings.
+        """
         self._journal = journal
         self._catalog = catalog
         self._bucket = bucket
@@ -70,6 +74,7 @@ class Withdrawals:
         self._catch_up = catch_up
         self._publish = publish
         self._withdrawn = withdrawn
+        self._unstage = unstage
         self._woken = asyncio.Event()
 
     async def order(self, numbers: Sequence[str], by: str) -> str:
@@ -127,6 +132,7 @@ class Withdrawals:
         numbers = frozenset({*order.slides, *order.others})
         await self._linking.erase(sorted(numbers))
         revisions = sum([await asyncio.to_thread(self._remove_slide, number) for number in order.slides])
+        await self._unstage(order.slides)
         rows = await self._remove_rows(numbers)
         await self._catch_up()
         await self._catalog.compact()

@@ -1,0 +1,1 @@
+"""The plans of stagings, in the state folder."""

@@ -1,0 +1,1 @@
+"""Tiers as folders: where training reads from."""

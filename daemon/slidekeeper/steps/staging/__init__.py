@@ -1,0 +1,1 @@
+"""Staging: a cohort is copied to a tier, verified, and taken away again."""
