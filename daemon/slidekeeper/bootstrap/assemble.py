@@ -29,9 +29,7 @@ from slidekeeper.api.app import create_app
 from slidekeeper.api.server import ApiServer, bind_socket
 from slidekeeper.bootstrap.places import Layout, prepare_identified, probe_folder
 from slidekeeper.bootstrap.records import RecordsServices, Shared, open_records, probe_reports
-from slidekeeper.bootstrap.replicas import replicas
-from slidekeeper.bootstrap.runs import RunsServices, open_runs
-from slidekeeper.bootstrap.staging import StagingServices, open_staging
+from slidekeeper.bootstrap.training import TrainingServices, open_training
 from slidekeeper.engine.desk import DaemonDesk, Live
 from slidekeeper.engine.engine import Engine
 from slidekeeper.engine.heartbeat import LagMeter
@@ -52,7 +50,6 @@ from slidekeeper.steps.catalog.step import CatalogStep
 from slidekeeper.steps.intake.release import ReleaseStep
 from slidekeeper.steps.intake.service import Intake
 from slidekeeper.steps.intake.watcher import WatchedDrop
-from slidekeeper.steps.replica.service import Replica
 from slidekeeper.steps.store.step import StoreStep
 from slidekeeper.steps.withdrawal.service import Withdrawals
 from slidekeeper.workflow.retry import RetryPolicy, Suspend
@@ -100,9 +97,7 @@ class Parts:
     api: ApiServer
     withdrawals: Withdrawals
     records: RecordsServices | None
-    replicas: Sequence[Replica]
-    runs: RunsServices
-    staging: StagingServices
+    training: TrainingServices
 
 
 async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
@@ -131,17 +126,15 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
 
     shared = Shared(stores.bucket, stores.catalog, stores.linking, stores.journal)
     records = await open_records(settings, stack, Layout(settings).index, shared, catch_up)
-    runs = open_runs(settings, stores.journal, lambda event: engine.submit(event))  # noqa: PLW0108 - there is no engine yet
-    staging = open_staging(settings, stores.journal)
+    training = open_training(settings, stores.journal, lambda event: engine.submit(event))  # noqa: PLW0108 - there is no engine yet
     lanes = [
         LaneSpec("settle", settle, SETTLE_WIDTH),
         *_image_lanes(settings, stores, drops, executor, withdrawn),
         LaneSpec("catalog", catalog_step.run, CATALOG_WIDTH, ("state",)),
         *(records.lanes if records else ()),
-        *runs.lanes,
-        *staging.lanes,
+        *training.lanes,
     ]
-    probes = {**_probes(settings, stores.bucket, drops), **runs.probes, **staging.probes}
+    probes = {**_probes(settings, stores.bucket, drops), **training.probes}
     engine = Engine(stores.journal, lanes, probes, clock, _policy(settings), settings.engine.probe_seconds)
     wholeness = Wholeness(drops, SupportedFormats(), executor, settings.anonymize.timeout_seconds)
     watched = {name: _watched(drops[name], drop, Layout(settings).index) for name, drop in settings.drop.items()}
@@ -156,30 +149,15 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
         catch_up,
         publisher.publish_now,
         withdrawn,
-        staging.withdrawals.remove,
+        training.staging.withdrawals.remove,
     )
     services = records.services(shared, engine, suspend, clock, settings.catalog.publish_seconds) if records else None
-    staged = staging.services(engine, stores.catalog, publisher.publish_now, clock)
-    training = runs.services(engine, suspend, clock)
+    trained = training.services(engine, stores.catalog, publisher.publish_now, suspend, withdrawn)
     lag = LagMeter(clock)
     outbox, waiting = stores.journal if settings.mqtt.host else None, services.intake.waiting if services else {}
-    copies = replicas(settings, stores.journal, withdrawn, engine.committed)
-    live = Live(
-        engine,
-        outbox,
-        lag,
-        intake.status,
-        intake.close_batch,
-        waiting,
-        withdrawals.order,
-        staged.stagings,
-        training.desk,
-        training.intake.status,
-        [copy.status for copy in copies],
-    )
-    server = _open_door(settings, stack, stores, live)
-    relay = _relay(settings, stores.journal, engine)
-    return Parts(stores, executor, engine, intake, publisher, relay, lag, server, withdrawals, services, copies, training, staged)
+    live = Live(engine, outbox, lag, intake.status, intake.close_batch, waiting, withdrawals.order, trained.orders)
+    server, relay = _open_door(settings, stack, stores, live), _relay(settings, stores.journal, engine)
+    return Parts(stores, executor, engine, intake, publisher, relay, lag, server, withdrawals, services, trained)
 
 
 def _open_door(settings: Settings, stack: AsyncExitStack, stores: Stores, live: Live) -> ApiServer:

@@ -138,9 +138,7 @@ def _background(parts: Parts, notifier: Notifier, settings: Settings) -> list[tu
         ("publisher", parts.publisher.run()),
         ("withdrawals", parts.withdrawals.run()),
         *(parts.records.tasks if parts.records else ()),
-        *((f"replica {number}", replica.run()) for number, replica in enumerate(parts.replicas)),
-        *parts.runs.tasks,
-        *parts.staging.tasks,
+        *parts.training.tasks,
     ]
     return tasks + ([("relay", parts.relay.run())] if parts.relay else [])
 
@@ -148,9 +146,10 @@ def _background(parts: Parts, notifier: Notifier, settings: Settings) -> list[tu
 async def _sweep(parts: Parts, settings: Settings) -> None:
     """Remove what a killed daemon left half done; a bucket that is away now is swept at another start."""
     leftovers = await asyncio.to_thread(sweep_leftovers, Layout(settings))
-    leftovers += await parts.staging.stagings.sweep()
+    leftovers += await parts.training.staging.stagings.sweep()
     try:
         asides = await sweep_asides(parts.stores.bucket, parts.stores.journal)
+        asides += await asyncio.to_thread(parts.training.protection.snapshots.sweep)
     except (Temporary, Unavailable) as trouble:
         log.warning("bucket not swept", reason=trouble.reason, detail=trouble.detail)
     else:

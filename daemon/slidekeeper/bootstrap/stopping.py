@@ -34,7 +34,7 @@ def leave_in_time(stop_seconds: float) -> None:
 async def stop_working(parts: Parts, engine: asyncio.Task[None], stop_seconds: float) -> None:
     """Let work under way finish in time; what does not is abandoned, and done again after the next start."""
     parts.engine.stop()
-    parts.staging.running.close()
+    parts.training.staging.running.close()
     _, unfinished = await asyncio.wait({engine}, timeout=stop_seconds)
     if unfinished:
         log.warning("work abandoned", lanes=[lane.name for lane in parts.engine.lanes if lane.busy])

@@ -192,6 +192,19 @@ def _withdrawal_answer(time: datetime, order: ConsentWithdrawn, removed: SlidesR
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingOrders:
+    """Who takes orders about the training half, and tells what only a running daemon knows of it."""
+
+    stagings: StagingOrders
+    runs: RunOrders
+    versions: VersionOrders
+    roots: Callable[[], Sequence[Mapping[str, Any]]]
+    """What is wrong in the training roots."""
+    replicas: Sequence[Callable[[], Awaitable[Answer]]] = ()
+    """How far each replica is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Live:
     """What a running daemon can tell and do beyond journal and catalog."""
 
@@ -202,12 +215,7 @@ class Live:
     close_batch: Callable[[Path, str], Awaitable[BatchId]]
     waiting_records: Mapping[RecordsId, str]
     withdraw: Callable[[Sequence[str], str], Awaitable[str]]
-    stagings: StagingOrders
-    runs: RunOrders
-    roots: Callable[[], Sequence[Mapping[str, Any]]]
-    replicas: Sequence[Callable[[], Awaitable[Answer]]] = ()
-    """How far each replica is."""
-    versions: VersionOrders | None = None
+    training: TrainingOrders
 
 
 class DaemonDesk(ReadingDesk):
@@ -227,11 +235,11 @@ class DaemonDesk(ReadingDesk):
             "suspended": dict(engine.places.suspended),
             "lanes": {lane.name: {"busy": lane.busy, "parked": lane.parked} for lane in engine.lanes},
             "drops": list(self._live.drops()),
-            "training_roots": list(self._live.roots()),
+            "training_roots": list(self._live.training.roots()),
             "slides_per_minute": engine.throughput.per_minute(),
             "unpublished": await self._live.outbox.backlog() if self._live.outbox else 0,
             "loop_lag_seconds": self._lag(),
-            "replicas": [await status() for status in self._live.replicas],
+            "replicas": [await status() for status in self._live.training.replicas],
         }
 
     def _lag(self) -> Answer:
@@ -241,7 +249,7 @@ class DaemonDesk(ReadingDesk):
     @property
     def run_orders(self) -> RunOrders:
         """Orders about training runs."""
-        return self._live.runs
+        return self._live.training.runs
 
     async def follow(self, after: int) -> AsyncIterator[Sequence[Answer]]:
         """Events as they are committed; an empty portion every few seconds keeps the connection alive."""
@@ -282,25 +290,25 @@ class DaemonDesk(ReadingDesk):
 
     async def preview_staging(self, name: str, tier: str, where: str, numbers: Sequence[str]) -> Answer:
         """What staging a cohort would do."""
-        return await self._live.stagings.preview(name, tier, where, numbers)
+        return await self._live.training.stagings.preview(name, tier, where, numbers)
 
     async def stage(self, name: str, tier: str, where: str, numbers: Sequence[str], by: str) -> Answer:
         """Order a staging."""
-        return self._staging_answer(await self._live.stagings.order(name, tier, where, numbers, by))
+        return self._staging_answer(await self._live.training.stagings.order(name, tier, where, numbers, by))
 
     async def release_staging(self, name: str, by: str, reason: str) -> Answer:
         """Let a staging go."""
-        return self._staging_answer(await self._live.stagings.release(name, by, reason))
+        return self._staging_answer(await self._live.training.stagings.release(name, by, reason))
 
     async def retry_staging(self, name: str, by: str) -> Answer:
         """Try a held staging again."""
-        return self._staging_answer(await self._live.stagings.retry(name, by))
+        return self._staging_answer(await self._live.training.stagings.retry(name, by))
 
     def _staging_answer(self, row: StagingRow) -> Answer:
         suspended = self._live.engine.places.suspended
         places = [place for place in (f"tier:{row.tier}", "bucket", "state") if place in suspended]
         waits_for = places[0] if places and row.state in WORKED_ON else ""
-        return staging_answer(row, self._live.stagings.progress(row.staging), waits_for)
+        return staging_answer(row, self._live.training.stagings.progress(row.staging), waits_for)
 
     def _waits_for(self, records: str) -> str:
         return self._live.waiting_records.get(RecordsId(records), "")
@@ -312,9 +320,7 @@ class DaemonDesk(ReadingDesk):
     @property
     def versions(self) -> VersionOrders:
         """Orders about versions."""
-        if self._live.versions is None:
-            raise Refused("no-versions", "this daemon looks after no version store", "Give it a bucket on a path")
-        return self._live.versions
+        return self._live.training.versions
 
     async def broker_use(self, use: BrokerUse) -> Answer:
         """Record that somebody passes the honest broker's door."""
