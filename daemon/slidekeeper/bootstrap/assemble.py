@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,7 @@ from slidekeeper.engine.relay import Relay
 from slidekeeper.errors import Unavailable
 from slidekeeper.formats.registry import SupportedFormats
 from slidekeeper.messages.commands import SettlePack
+from slidekeeper.model.identity import SlideNumber
 from slidekeeper.model.withdrawn import Withdrawn
 from slidekeeper.ports.formats import Choices
 from slidekeeper.settings.loader import Settings
@@ -139,18 +140,8 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
     wholeness = Wholeness(drops, SupportedFormats(), executor, settings.anonymize.timeout_seconds)
     watched = {name: _watched(drops[name], drop, Layout(settings).index) for name, drop in settings.drop.items()}
     intake = Intake(watched, stores.known, stores.journal, engine.submit, wholeness.missing, suspend, clock)
-    withdrawals = Withdrawals(
-        stores.journal,
-        stores.catalog,
-        stores.bucket,
-        stores.linking,
-        PosixVersions(settings.bucket.path, settings.bucket.mount),
-        engine.submit,
-        catch_up,
-        publisher.publish_now,
-        withdrawn,
-        training.staging.withdrawals.remove,
-    )
+    unstage = training.staging.withdrawals.remove
+    withdrawals = _withdrawals(settings, stores, engine, catch_up, publisher.publish_now, withdrawn, unstage)
     services = records.services(shared, engine, suspend, clock, settings.catalog.publish_seconds) if records else None
     trained = training.services(engine, stores.catalog, publisher.publish_now, suspend, withdrawn)
     lag = LagMeter(clock)
@@ -158,6 +149,21 @@ async def assemble(settings: Settings, stack: AsyncExitStack) -> Parts:
     live = Live(engine, outbox, lag, intake.status, intake.close_batch, waiting, withdrawals.order, trained.orders)
     server, relay = _open_door(settings, stack, stores, live), _relay(settings, stores.journal, engine)
     return Parts(stores, executor, engine, intake, publisher, relay, lag, server, withdrawals, services, trained)
+
+
+def _withdrawals(
+    settings: Settings,
+    stores: Stores,
+    engine: Engine,
+    catch_up: Callable[[], Awaitable[None]],
+    publish: Callable[[], Awaitable[None]],
+    withdrawn: Withdrawn,
+    unstage: Callable[[Sequence[SlideNumber]], Awaitable[int]],
+) -> Withdrawals:
+    """What carries out withdrawals of consent."""
+    versions = PosixVersions(settings.bucket.path, settings.bucket.mount)
+    places = (stores.journal, stores.catalog, stores.bucket, stores.linking, versions)
+    return Withdrawals(*places, engine.submit, catch_up, publish, withdrawn, unstage)
 
 
 def _open_door(settings: Settings, stack: AsyncExitStack, stores: Stores, live: Live) -> ApiServer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -98,3 +99,8 @@ def run_program(*command: str) -> str:
 def has(*programs: str) -> bool:
     """Whether programs are installed, and this is root."""
     return os.geteuid() == 0 and all(shutil.which(program) for program in programs)
+
+
+def importing_tests() -> dict[str, str]:
+    """The environment of a process that imports what tests import."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -14,7 +14,7 @@ from threading import Thread
 
 import pytest
 
-from adapters.snapshots.capturing import contents, has, keys, make_store, mounted, on_disk, protect, run_program, strays
+from adapters.snapshots.capturing import contents, has, importing_tests, keys, make_store, mounted, on_disk, protect, run_program, strays
 from slidekeeper.adapters.snapshots import capture
 from slidekeeper.adapters.snapshots.kernel import IMMUTABLE, flags_of
 from slidekeeper.adapters.snapshots.posix import PosixSnapshots
@@ -45,7 +45,8 @@ def run(tmp_path: Path) -> Path:
 
 def live(folder: Path, run: Path, *wrapper: str) -> int:
     """A process that sweeps, then protects the run; its exit code, negative for a signal."""
-    return subprocess.run([*wrapper, sys.executable, "-c", LIFE, folder, run], capture_output=True, check=False, timeout=60).returncode
+    command = [*wrapper, sys.executable, "-c", LIFE, folder, run]
+    return subprocess.run(command, env=importing_tests(), capture_output=True, check=False, timeout=60).returncode
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +35,8 @@ def test_a_million_new_files_are_taken_in_within_bounded_memory(tmp_path: Path) 
         folder.mkdir(parents=True)
         for number in range(FILES // DIRECTORIES):
             (folder / f"S26-{directory}-{number}.svs").touch()
-    told = subprocess.run([sys.executable, "-c", INTAKE, tmp_path], capture_output=True, text=True, check=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    told = subprocess.run([sys.executable, "-c", INTAKE, tmp_path], env=environment, capture_output=True, text=True, check=True)
     packs, megabytes = map(int, told.stdout.split())
     assert packs == FILES
     assert megabytes < MEMORY_MEGABYTES
