@@ -1,6 +1,6 @@
 """A small training run, as a researcher might write it: colours of staged slides predict a column of their records.
 
-    python train.py <tier>/<staging> <root>/<project>/<run> --target stain
+    python train.py <tier>/<staging> <root>/<project>/<run> --target imagery_stain
 
 It reads ``images/`` and ``labels.csv`` of the staging, writes model and metrics into the run's folder, and the done-marker last.
 """
@@ -32,7 +32,7 @@ def features(image: Path) -> np.ndarray:
 def labels(staging: Path, target: str) -> dict[str, str]:
     """The target of each slide number that has one."""
     with (staging / "labels.csv").open(newline="", encoding="utf-8") as stream:
-        return {row["slide_number"]: row[target] for row in csv.DictReader(stream) if row.get(target)}
+        return {row["number"]: row[target] for row in csv.DictReader(stream) if row.get(target)}
 
 
 def fit(inputs: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
@@ -51,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("staging", type=Path)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--target", default="stain")
+    parser.add_argument("--target", default="imagery_stain")
     arguments = parser.parse_args()
     known = labels(arguments.staging, arguments.target)
     images = {path.stem: path for path in sorted((arguments.staging / "images").iterdir()) if path.stem in known}

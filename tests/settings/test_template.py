@@ -26,7 +26,7 @@ def test_the_example_shows_every_key_with_its_default(tmp_path: Path) -> None:
     file = tmp_path / "slidekeeper.toml"
     file.write_text(re.sub(r"^#(?=\w)", "", render_example(), flags=re.MULTILINE))
     shown = load_settings(file, environ={})
-    file.write_text("[drop.scanner]\npath = 'drop'\n[tier.flash]\npath = 'flash'\n[staging.high-grade]\nwhere = 'isup >= 4'\n")
+    file.write_text("[drop.scanner]\npath = 'drop'\n[tier.flash]\npath = 'flash'\n[staging.high-grade]\nwhere = \"imagery_stain = 'HE'\"\n")
     assert shown == load_settings(file, environ={})
 
 

@@ -79,14 +79,15 @@ def test_runs_go_from_their_folder_to_their_marker(site: Site) -> None:
     site.wait_until(lambda: states(site) == {"done": "running", "bad": "running"}, 10, "both runs are seen")
     write_marker(done, {"status": "failed", "message": "out of memory"})
     write_marker(bad, b"done!")
-    site.wait_until(lambda: states(site) == {"done": "finished", "bad": "quarantined"}, 10, "both markers are taken up")
+    site.wait_until(lambda: states(site) == {"done": "protected", "bad": "quarantined"}, 10, "both markers are taken up")
     assert run_named(site, "done")["marker"]["status"] == "failed"
     refused = site.run("runs", "retry", run_named(site, "bad")["run"], check=False)
     assert (refused.returncode, "marker-unchanged" in refused.stderr) == (FAILED, True)
     shown = site.run("status").stdout
     assert "marker-not-json" in shown and "1 project-name" in shown
     write_marker(bad, {"message": "mended"})
-    site.wait_until(lambda: states(site)["bad"] == "finished", 10, "the mended marker is taken up")
+    site.wait_until(lambda: states(site)["bad"] == "protected", 10, "the mended marker is taken up")
+    assert [version["status"] for version in site.json("versions", "list", "gleason")] == ["failed", "succeeded"]
 
 
 def test_a_root_that_goes_is_waited_for_and_nothing_happens_to_its_runs(site: Site) -> None:
@@ -105,8 +106,9 @@ def test_a_folder_is_protected_by_hand_but_never_cleaned_outside_the_roots(site:
     folder = write_run(tmp_path_factory.mktemp("home"))
     site.start()
     assert "is finished" in site.run("protect", str(folder), "--project", "stain", "--message", "by hand").stdout
+    site.wait_until(lambda: states(site) == {"run-1": "protected"}, 10, "the run is protected")
     row = run_named(site, "run-1")
-    assert (row["project"], row["state"], row["marker"]["message"]) == ("stain", "finished", "by hand")
+    assert (row["project"], row["marker"]["message"]) == ("stain", "by hand")
     assert "not-on-tier" in site.run("cleanup", "--run", row["run"], check=False).stderr
     refused = site.run("protect", str(site.state), "--project", "stain", check=False)
     assert (refused.returncode, "closed-folder" in refused.stderr) == (FAILED, True)

@@ -43,7 +43,10 @@ def register(app: typer.Typer) -> None:
 def stage(
     ctx: typer.Context,
     name: Annotated[str, typer.Option("--name", help="What the staging is to be called; also its folder on the tier.")],
-    where: Annotated[str, typer.Option("--where", metavar="SQL", help='Condition on the cohort table, as in "isup >= 4".')] = "",
+    where: Annotated[
+        str,
+        typer.Option("--where", metavar="SQL", help='Condition on slides and their records, as in "magnification = 40".'),
+    ] = "",
     numbers: Annotated[
         Path | None,
         typer.Option("--numbers", metavar="FILE", help="Slide numbers, one a line, instead of a condition; - reads standard input."),

@@ -23,7 +23,10 @@ class TierSettings(Section):
 class StagingPolicySettings(Section):
     """A cohort that is staged by itself whenever records were aligned and it has changed."""
 
-    where: str = Field(description="Condition on the published catalog, as for `slidekeeper stage --where`.", examples=["isup >= 4"])
+    where: str = Field(
+        description="Condition on the published catalog, as for `slidekeeper stage --where`.",
+        examples=["imagery_stain = 'HE'"],
+    )
     tier: Name = Field("flash", description="The tier to copy to.")
 
 

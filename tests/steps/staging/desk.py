@@ -44,7 +44,12 @@ class StagingDesk:
     def publish(self, images: Sequence[StagedImage]) -> None:
         """Let the catalog know these slides."""
         self.published.mkdir(exist_ok=True)
-        pl.DataFrame([image.model_dump() for image in images]).write_parquet(self.published / "slides.parquet")
+        common = {"batch": "b", "key": "k", "format": "aperio", "magnification": 40.0, "mpp": 0.25, "stored": "2026-01-01"}
+        slides = pl.DataFrame([{**common, **image.model_dump(), "levels": [1], "removed": ["a"]} for image in images])
+        slides.write_parquet(self.published / "slides.parquet")
+        of_cohort = [*common, "revision", "size"]
+        cohort = slides.select(pl.col("number").alias("slide_number"), *of_cohort, pl.lit("7").alias("case_number"))
+        cohort.write_parquet(self.published / "cohort.parquet")
 
     async def order(self, name: str = "cohort", where: str = "true", numbers: Sequence[str] = ()) -> StagingRow:
         return await self.stagings.order(name, "flash", "" if numbers else where, numbers, "me")

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from threading import get_ident
 
 from slidekeeper.adapters.snapshots.aside import placing
 from slidekeeper.adapters.snapshots.capture import PosixCapture
@@ -120,7 +121,7 @@ class PosixSnapshots(PosixVersions):
         for folder in (self.root, self.root / ASIDE, self.root / VERSIONS, *(self.root / kind for kind in SUFFIXES)):
             folder.mkdir(STORE_MODE, exist_ok=True)
         (self.root / LOCK).touch(0o640)
-        part = self.root / ASIDE / f"{README}-{os.getpid()}"
+        part = self.root / ASIDE / f"{README}-{os.getpid()}-{get_ident()}"
         part.write_text(MANUAL)
         part.chmod(FILE_MODE)
         part.replace(self.root / README)
