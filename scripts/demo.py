@@ -1,4 +1,5 @@
-"""The main job on a temporary site: a batch of packs becomes anonymized slides, its three CSV files become aligned rows; then the proof.
+"""The main job on a temporary site: packs become anonymized slides, three CSV files become aligned rows, a cohort is staged and trained on,
+the run becomes a version, the tier is cleaned, the model comes back; then the proof.
 
 Called by ``scripts/demo``. Everything is real: the daemon is a process, the packs are slide files, the commands are what users type.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +29,8 @@ from writers.records import write_records  # noqa: E402
 REAL_SLIDES = ("CMU-1-Small-Region.svs", "TCGA-CR-7395-01A-01-TS1.svs")
 SESSION = "session-1"
 PATIENCE_SECONDS = 90
+STAGING, PROJECT = "stained", "stain-from-colour"
+COHORT = "imagery_stain IS NOT NULL"
 QUESTION = "SELECT stain, count(*) AS slides FROM slides JOIN records_imagery ON number = slide_number GROUP BY stain ORDER BY stain"
 
 
@@ -34,6 +38,7 @@ def main(own_slides: Sequence[Path]) -> int:
     """Run the demo; the exit code says whether everything came out as it should."""
     console = Console(highlight=False)
     quick = {"drop__scanner__incomplete_seconds": 4.0, "records__settle_seconds": 0.5, "records__scan_seconds": 0.5}
+    quick |= {"training__settle_seconds": 0.3, "training__scan_seconds": 1.0, "tier__flash__reserve_bytes": 0, "training__code": ["code"]}
     site = Site.create(Path(tempfile.mkdtemp(prefix="slidekeeper-demo-")), **quick)
     console.print(f"[bold]1.[/] a new site in {site.folder}  (slidekeeper init)")
     site.start()
@@ -54,6 +59,7 @@ def main(own_slides: Sequence[Path]) -> int:
         aligned = wait_for(site, "records.aligned")["facts"]
         console.print(f"[bold]6.[/] the records are aligned: {alignment(aligned)}\n")
         show_records(console, site)
+        train_and_protect(console, site)
     finally:
         site.stop()
     return prove(console, site, identifiers)
@@ -125,6 +131,65 @@ def show_records(console: Console, site: Site) -> None:
     site.wait_until((site.state / "published" / "alignment.parquet").exists, PATIENCE_SECONDS, "the alignment is published")
     console.print(f"\nA researcher asks: {QUESTION}  (slidekeeper query)")
     console.print(site.run("query", QUESTION).stdout.rstrip(), markup=False)
+
+
+def train_and_protect(console: Console, site: Site) -> None:
+    """Stage, train, protect, export, clean, audit, restore: with the commands that people type, and the proofs that they rely on."""
+    site.run("stage", "--where", COHORT, "--name", STAGING)
+    staged = site.json("staging", "show", STAGING)
+    console.print(
+        f'\n[bold]7.[/] a cohort is staged: {staged["slides"]} slides, {staged["size"]:,} bytes  (slidekeeper stage --where "{COHORT}")'
+    )
+    site.run("staging", "verify", STAGING, "--exact")
+    run = train(site)
+    model = (run / "model.npz").read_bytes()
+    console.print(f"[bold]8.[/] a run trained on exactly these files: {json.loads((run / 'metrics.json').read_text())}")
+    protected = wait_for(site, "run.protected")["facts"]
+    console.print(f"[bold]9.[/] it is {PROJECT}@v{protected['version']} for ever: {protected['files']} files, {protected['size']:,} bytes")
+    console.print(site.run("versions", "list").stdout.rstrip(), markup=False)
+    export = site.folder / "export"
+    site.run("versions", "export", PROJECT, "--ocfl", str(export))
+    console.print(f"[bold]10.[/] its export is a valid OCFL object: {validated(export)}")
+    clean(console, site)
+    site.run("restore", PROJECT, "--to", str(site.folder / "restored"), "--part", "artifacts")
+    same = (site.folder / "restored" / "model.npz").read_bytes() == model
+    console.print(
+        f"[bold]12.[/] one command restores the model, {'byte for byte' if same else '[red]but not as it was[/]'}  (slidekeeper restore)"
+    )
+    if not same:
+        raise SystemExit("the restored model is another one")
+
+
+def train(site: Site) -> Path:
+    """Run the training script on the staging; returns the run's folder, which its done-marker closed."""
+    code = site.folder / "code" / PROJECT
+    shutil.copytree(ROOT / "scripts" / "training", code)
+    run = site.folder / "runs" / PROJECT / "run-1"
+    subprocess.run([sys.executable, code / "train.py", site.folder / "flash" / STAGING, run], check=True)
+    return run
+
+
+def validated(folder: Path) -> str:
+    """What an independent validator says of an export; it is installed for developers."""
+    try:
+        import ocfl  # noqa: PLC0415
+    except ImportError:
+        return "not checked, ocfl-py is not installed"
+    passed, _ = ocfl.Object().validate(str(folder), log_warnings=False)
+    if not passed:
+        raise SystemExit("the export is no valid OCFL object")
+    return "ocfl-py agrees"
+
+
+def clean(console: Console, site: Site) -> None:
+    """Remove run and staging from the tier, and prove that nothing is left of them."""
+    [run] = site.json("runs", "list")
+    site.run("cleanup", "--run", run["run"])
+    cleaned = wait_for(site, "run.cleaned")["facts"]
+    site.run("staging", "release", STAGING)
+    wait_for(site, "staging.removed")
+    site.run("tier", "audit")
+    console.print(f"[bold]11.[/] the tier is clean: {cleaned['files']} files of the run and the staging are gone, nothing else lies there")
 
 
 def summary(completed: Mapping[str, Any]) -> str:
