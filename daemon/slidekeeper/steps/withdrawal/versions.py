@@ -10,7 +10,7 @@ from slidekeeper.model.tree import FileEntry
 from slidekeeper.ports.snapshots import Versions
 
 PROVENANCE = b"provenance.json"
-NUMBER = re.compile(rb"(?<![0-9])[1-9][0-9]{11}(?![0-9])")
+NUMBER = re.compile(rb"(?<![0-9a-f])[1-9][0-9]{11}(?![0-9a-f])")
 
 
 def versions_naming(versions: Versions, numbers: Collection[str]) -> Iterator[str]:
