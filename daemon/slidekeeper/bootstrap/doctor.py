@@ -39,8 +39,8 @@ SPARE_INSTANCES = 4
 FILES_WANTED = 512
 """Descriptors of databases, workers, connections and slides in work."""
 FILES_OF_A_ROOT = 4
-NEEDED_LATER = ("records", "tier", "training")
-"""Sections whose folders the image workflow does without."""
+DISPENSABLE = ("records", "tier", "training")
+"""Sections whose folders a site may do without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def _user(_: Settings) -> Iterator[Finding]:
 
 def _folders(settings: Settings) -> Iterator[Finding]:
     for key, path in settings.trees.items():
-        level: Literal["warning", "error"] = "warning" if key.startswith(NEEDED_LATER) else "error"
+        level: Literal["warning", "error"] = "warning" if key.startswith(DISPENSABLE) else "error"
         may_write = not key.startswith("drop") or settings.drop[key.split(".")[1]].after_ingest == "delete"
         wanted = os.R_OK | os.X_OK | (os.W_OK if may_write else 0)
         if not path.is_dir():

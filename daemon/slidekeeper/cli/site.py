@@ -84,6 +84,7 @@ def _print_status(answer: Mapping[str, Any]) -> None:
     print_rows([{"state": state, "packs": count} for state, count in packs.items()], {"state": "state", "packs": "packs"}, "No packs yet.")
     print_rows(answer.get("drops", []), _drop_columns(answer), "")
     _print_runs(console, answer)
+    _print_replicas(console, answer)
     for name, disk in answer["disks"].items():
         console.print(Text(f"{name}: {size(disk['free'])} free of {size(disk['total'])}"))
     for event in answer["troubles"]:
@@ -102,6 +103,16 @@ def _print_runs(console: Console, answer: Mapping[str, Any]) -> None:
         wrong += [f"away: {root['away']}"] if root["away"] else []
         if wrong:
             console.print(Text(f"{root['root']}: {', '.join(wrong)}", style="yellow"), soft_wrap=True)
+
+
+def _print_replicas(console: Console, answer: Mapping[str, Any]) -> None:
+    """How far each replica is behind: what would be lost with the bucket."""
+    for replica in answer.get("replicas", []):
+        behind = f"{replica['behind']} events behind, since {replica['oldest']}" if replica["behind"] else "up to date"
+        problems = [f"{subject} is not copied: {reason}" for subject, reason in replica["problems"].items()]
+        told = [behind, *([f"waits: {replica['trouble']}"] if replica["trouble"] else []), *problems]
+        style = "yellow" if replica["trouble"] or problems else ""
+        console.print(Text(f"replica {replica['replica']}: {', '.join(told)}", style=style), soft_wrap=True)
 
 
 def _drop_columns(answer: Mapping[str, Any]) -> Mapping[str, str]:
