@@ -48,6 +48,7 @@ class Contents:
     def __init__(self, aside: Aside, readers: int) -> None:
         self._aside = aside
         self._reading = ThreadPoolExecutor(readers)
+        self._reading_small = ThreadPoolExecutor(1)  # short calls: more threads would only take the interpreter from each other
         self._digesting = ThreadPoolExecutor(readers)
         self._copiers: LifoQueue[Copier] = LifoQueue()
         self._cannot_clone: set[int] = set()
@@ -57,7 +58,7 @@ class Contents:
 
     def read_small(self, folder: Folder, files: Sequence[Found]) -> Future[list[Small]]:
         """Read small files of one folder, which stays open until then."""
-        return self._reading.submit(_read_small, folder.descriptor, files)
+        return self._reading_small.submit(_read_small, folder.descriptor, files)
 
     def take_large(self, folder: Folder, found: Found) -> tuple[Path, Future[bytes | None]]:
         """Clone a large file at once, or copy it in a thread; the digest follows, or None where the file may not be read."""
@@ -76,7 +77,7 @@ class Contents:
 
     def close(self) -> None:
         """Wait for what is under way; begin nothing more."""
-        for pool in (self._reading, self._digesting):
+        for pool in (self._reading, self._reading_small, self._digesting):
             pool.shutdown(cancel_futures=True)
 
     def _copy(self, folder: int, found: Found, path: Path) -> bytes | None:

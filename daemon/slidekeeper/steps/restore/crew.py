@@ -15,6 +15,7 @@ class Crew:
 
     def __init__(self, threads: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="restore")
+        self._of_small = ThreadPoolExecutor(1, thread_name_prefix="restore-small")
         self._room = BoundedSemaphore(threads * WAITING_PER_THREAD)
         self._trouble: BaseException | None = None
 
@@ -25,13 +26,18 @@ class Crew:
         if error is not None:
             self._trouble = self._trouble or error
         self._pool.shutdown(wait=True)
+        self._of_small.shutdown(wait=True)
         if error is None and self._trouble is not None:
             raise self._trouble
 
-    def submit(self, job: Callable[[], None], always: Callable[[], None]) -> None:
-        """Hand over a job; waits while many wait. ``always`` is called behind it, also when it is no longer carried out."""
+    def submit(self, job: Callable[[], None], always: Callable[[], None], *, small: bool = False) -> None:
+        """Hand over a job; waits while many wait. ``always`` is called behind it, also when it is no longer carried out.
+
+        ``small`` jobs, made of many short calls, share one thread: several would only take the interpreter from each other.
+        """
         self._room.acquire()
-        self._pool.submit(self._run, job, always).add_done_callback(self._done)
+        pool = self._of_small if small else self._pool
+        pool.submit(self._run, job, always).add_done_callback(self._done)
         if self._trouble is not None:
             raise self._trouble
 

@@ -271,11 +271,12 @@ class _Walk:
             self._above.pop()[1].release()
 
     def _flush(self) -> None:
-        batch, self._batch, self._size = self._batch, [], 0
+        batch, size, self._batch, self._size = self._batch, self._size, [], 0
         if batch:
             folder = self._above[-1][1]
             folder.hold()
-            self._crew.submit(partial(self._restorer.restore_files, folder, batch), folder.release)
+            job = partial(self._restorer.restore_files, folder, batch)
+            self._crew.submit(job, folder.release, small=size < BATCH_BYTES)
 
 
 def open_root(place: Path, facts: DirectoryEntry | None) -> Folder:
