@@ -74,15 +74,15 @@ def make_small(folder: Path, count: int) -> None:
 
 def against_cp(name: str, folder: Path, make: Callable[[Path], None], rounds: int) -> None:
     """Medians of restoring and of copying what `make` makes."""
-    made, out = folder / name, folder / "out"
+    made = folder / name
     make(made / "artifacts")
     writer = VersionWriter(folder / f"bucket-{name}")
     document = writer.write("bench", made)
     store = PosixVersions(writer.bucket)
     results: dict[str, list[Taken]] = {"cp -a": [], "restore": []}
-    for _ in range(rounds):
+    for number in range(rounds):
         for what, taken in results.items():
-            shutil.rmtree(out, ignore_errors=True)
+            out = folder / f"out-{name}-{number}-{what.split()[0]}"  # a new one: ext4 takes long over names next to those just removed
             out.mkdir()
             copying = what == "cp -a"
             command = ["cp", "-a", str(made), str(out / "copy")]
@@ -90,7 +90,7 @@ def against_cp(name: str, folder: Path, make: Callable[[Path], None], rounds: in
                 timed(
                     (lambda: subprocess.run(command, check=True))  # noqa: B023
                     if copying
-                    else (lambda: restore(document, [store], Wish(out / "copy"), QUIET))
+                    else (lambda: restore(document, [store], Wish(out / "copy"), QUIET))  # noqa: B023
                 )
             )
     seconds = {what: statistics.median(one.seconds for one in taken) for what, taken in results.items()}
