@@ -53,6 +53,7 @@ class Site:
             "engine__probe_seconds": 0.3,
             "catalog__publish_seconds": 0.5,
             "log__format": "json",
+            "protection__immutable": False,  # or not even root could remove the folder afterwards
         }
         for key, value in {**defaults, **settings}.items():
             site.environment[f"SLIDEKEEPER_{key.upper()}"] = value if isinstance(value, str) else json.dumps(value)

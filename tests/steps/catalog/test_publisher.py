@@ -44,7 +44,7 @@ class Press:
     async def run_until(self, publications: int) -> None:
         """Run the publisher until it published so often."""
         task = asyncio.create_task(self.publisher.run())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(self.times) < publications and not task.done():
                 await asyncio.sleep(0.005)
         task.cancel()
