@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from slidekeeper.errors import Permanent
 from slidekeeper.messages.commands import ProtectRun
 from slidekeeper.messages.training_events import RunProtected
+from slidekeeper.model.excludes import Excludes
 from slidekeeper.model.run import DoneMarker, RunPlace
 from slidekeeper.model.version import RunOfVersion, VersionDocument, VersionFacts
 from slidekeeper.ports.clock import Clock
@@ -21,7 +22,7 @@ from slidekeeper.ports.journal import Journal, RunRow
 from slidekeeper.ports.provenance import Provenance
 from slidekeeper.ports.snapshots import LeavesOut, Snapshots, Source, VersionLabel
 from slidekeeper.steps.snapshot.origin import describe
-from slidekeeper.steps.snapshot.policy import exclusion, names_for
+from slidekeeper.steps.snapshot.policy import names_for
 
 ARTIFACTS = "artifacts"
 PROVENANCE = "provenance.json"
@@ -60,7 +61,7 @@ class ProtectStep:
         self._provenance = provenance
         self._clock = clock
         self._code_roots = code_roots
-        self._leaves_out: LeavesOut = exclusion(exclude)
+        self._leaves_out: LeavesOut = Excludes(exclude)
 
     async def run(self, command: ProtectRun) -> RunProtected:
         """Protect one run.
